@@ -1,0 +1,46 @@
+/** A Linux machine: a kernel, its namespaces by name, its processes. What runs a Docker engine hangs one on `engine`. */
+import type { Kernel } from "../net/core/kernel.ts";
+import type { NetNs } from "../net/core/net-ns.ts";
+import { SysError } from "../util/errors.ts";
+import { Process, type Program } from "./process.ts";
+
+export class Machine {
+  readonly name: string;
+  readonly kernel: Kernel;
+  readonly processes: Process[] = [];
+  /** /etc/resolv.conf of the host: name servers as int32 addresses. */
+  nameservers: number[] = [];
+  /** The Docker engine (`swarm/engine.ts`), null on a machine without Docker. */
+  engine: unknown = null;
+  private nextPid = 1500;
+
+  constructor(name: string, kernel: Kernel) {
+    this.name = name;
+    this.kernel = kernel;
+  }
+
+  get hostNs(): NetNs {
+    return this.kernel.initNs;
+  }
+
+  /** The namespace of that name or path; `host` is the machine's own. ENOENT when there is none. */
+  netns(nameOrPath: string): NetNs {
+    const found = this.kernel.namespaces.find((ns) => ns.name === nameOrPath || ns.path === nameOrPath);
+    if (found === undefined) throw new SysError("ENOENT", nameOrPath);
+    return found;
+  }
+
+  /** Starts a program with its sockets in `ns`. */
+  spawn(comm: string, ns: NetNs, program: Program): Process {
+    const process = new Process(this, this.nextPid++, ns, comm);
+    this.processes.push(process);
+    process.start(program);
+    return process;
+  }
+
+  /** Forgets an ended process. */
+  reap(process: Process): void {
+    const i = this.processes.indexOf(process);
+    if (i >= 0) this.processes.splice(i, 1);
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * Receive and transmit of devices (net/core/dev.c). The only two places where a capture tap is looked at.
+ */
+import { DROP } from "./drop-reason.ts";
+import { IFF_UP, type NetDevice } from "./net-device.ts";
+import {
+  PACKET_BROADCAST,
+  PACKET_HOST,
+  PACKET_LOOPBACK,
+  PACKET_MULTICAST,
+  PACKET_OTHERHOST,
+  type Skb,
+} from "./skb.ts";
+
+export const ETH_HLEN = 14;
+export const ETH_P_IP = 0x0800;
+export const ETH_P_ARP = 0x0806;
+export const ETH_P_IPV6 = 0x86dd;
+
+/**
+ * Reads the Ethernet header at `data`: sets device, type and packet type, and steps behind it (eth_type_trans). The
+ * frame must have at least 14 bytes.
+ */
+export function ethTypeTrans(skb: Skb, dev: NetDevice): void {
+  const off = skb.data;
+  const view = skb.view;
+  skb.dev = dev;
+  skb.macOff = off;
+  skb.protocol = view.getUint16(off + 12);
+  const hi = view.getUint16(off);
+  const lo = view.getInt32(off + 2);
+  if (hi === dev.addrHi && lo === dev.addrLo) skb.pktType = PACKET_HOST;
+  else if ((hi & 0x100) !== 0) skb.pktType = hi === 0xffff && lo === -1 ? PACKET_BROADCAST : PACKET_MULTICAST;
+  else skb.pktType = PACKET_OTHERHOST;
+  skb.data = off + ETH_HLEN;
+}
+
+/**
+ * A packet that arrived at `skb.dev` (__netif_receive_skb_core): counted, shown to the tap, given to the bridge when the
+ * device is a port, else to the protocol. `data` stands behind the Ethernet header. Takes the packet.
+ */
+export function netifReceiveSkb(skb: Skb): void {
+  const dev = skb.dev!;
+  if ((dev.flags & IFF_UP) === 0) {
+    dev.rxDropped++;
+    skb.drop(DROP.DEV_DOWN);
+    return;
+  }
+  skb.iif = dev.ifindex;
+  skb.netOff = skb.data;
+  if (dev.tap !== null) dev.tap.frame(dev, skb, skb.macOff, false);
+  const handler = dev.rxHandler;
+  if (handler !== null && skb.pktType !== PACKET_LOOPBACK) {
+    handler(skb, dev);
+    return;
+  }
+  deliverSkb(skb, dev);
+}
+
+/** Hands a received packet to the protocol of its EtherType. */
+function deliverSkb(skb: Skb, dev: NetDevice): void {
+  const ns = dev.ns;
+  if (skb.protocol === ETH_P_IP && ns.ipPacket !== null) ns.ipPacket(skb, dev);
+  else if (skb.protocol === ETH_P_ARP && ns.arpPacket !== null) ns.arpPacket(skb, dev);
+  else {
+    dev.rxDropped++;
+    skb.drop(DROP.UNHANDLED_PROTO);
+  }
+}
+
+/**
+ * Sends a frame out of `skb.dev`: `data` stands at its Ethernet header (dev_queue_xmit, dev_hard_start_xmit). Takes the
+ * packet.
+ */
+export function devQueueXmit(skb: Skb): void {
+  const dev = skb.dev!;
+  const kernel = dev.ns.kernel;
+  if ((dev.flags & IFF_UP) === 0) {
+    dev.txDropped++;
+    skb.drop(DROP.DEV_DOWN);
+    return;
+  }
+  skb.macOff = skb.data;
+  if (dev.tap !== null) dev.tap.frame(dev, skb, skb.data, true);
+  kernel.enter();
+  dev.ops.xmit(skb, dev);
+  kernel.leave();
+}
+
+/** Counts a received frame of `lenBytes` (with its Ethernet header). */
+export function countRx(dev: NetDevice, lenBytes: number): void {
+  dev.rxPackets++;
+  dev.rxBytes += lenBytes;
+}
+
+export function countTx(dev: NetDevice, lenBytes: number): void {
+  dev.txPackets++;
+  dev.txBytes += lenBytes;
+}

@@ -1,0 +1,86 @@
+/**
+ * One running kernel: what the namespaces of a machine share. Packets of a machine run to completion by plain calls;
+ * veth and loopback hand over through the backlog (the softnet queue of net/core/dev.c), which is emptied when the
+ * outermost section that sends or receives ends. So the stack stays shallow and a socket is never entered twice.
+ */
+import type { Sim } from "../../sim/sim.ts";
+import type { Prng } from "../../util/prng.ts";
+import { Ring } from "../../util/ring.ts";
+import { netifReceiveSkb } from "./dev.ts";
+import { NetNs } from "./net-ns.ts";
+import type { Skb, SkbPool } from "./skb.ts";
+
+/** Equips a new namespace with a layer; the lab decides which layers a kernel has. */
+export type PernetInit = (ns: NetNs) => void;
+
+export class Kernel {
+  readonly name: string;
+  readonly sim: Sim;
+  readonly pool: SkbPool;
+  readonly prng: Prng;
+  /** Key of the flow hash, random per boot (net/core/flow_dissector.c hashrnd). */
+  readonly hashKey: number;
+  readonly initNs: NetNs;
+  readonly namespaces: NetNs[] = [];
+  /** Lines of the kernel log with the time of each, ns. */
+  readonly log: { atNs: number; text: string }[] = [];
+  /** Loads br_netfilter, as Docker does: bridges then call the IPv4 hooks where `bridge-nf-call-iptables` is 1. */
+  bridgeNetfilter = false;
+  private readonly pernet: readonly PernetInit[];
+  private readonly backlog = new Ring<Skb>(64);
+  private depth = 0;
+  private nextNsId = 0;
+
+  /** `pernet` runs in order on each new namespace: loopback, ipv4, netfilter, ... */
+  constructor(name: string, sim: Sim, pool: SkbPool, prng: Prng, pernet: readonly PernetInit[]) {
+    this.name = name;
+    this.sim = sim;
+    this.pool = pool;
+    this.prng = prng;
+    this.hashKey = prng.stream("flow-hash").i32();
+    this.pernet = pernet;
+    this.initNs = this.createNs("host", "");
+  }
+
+  /** A new namespace with its loopback (down) and every layer of this kernel. */
+  createNs(name: string, path: string): NetNs {
+    const ns = new NetNs(this, name, path, this.nextNsId++);
+    this.namespaces.push(ns);
+    for (const init of this.pernet) init(ns);
+    return ns;
+  }
+
+  /** Deletes a namespace with its devices (virtual ones vanish, a nic would go back: not modelled as it never happens). */
+  deleteNs(ns: NetNs): void {
+    for (const dev of ns.devices().reverse()) if (ns.deviceByIndex(dev.ifindex) === dev) ns.removeDevice(dev);
+    const i = this.namespaces.indexOf(ns);
+    if (i >= 0) this.namespaces.splice(i, 1);
+  }
+
+  /** Queues a received packet (netif_rx): it goes to `netifReceiveSkb` when the current section ends. */
+  netifRx(skb: Skb): void {
+    this.backlog.push(skb);
+    if (this.depth === 0) this.drain();
+  }
+
+  /** Opens a section (a system call, a timer, an arriving frame): nothing of the backlog runs inside. */
+  enter(): void {
+    this.depth++;
+  }
+
+  /** Closes a section; the outermost one empties the backlog. */
+  leave(): void {
+    if (--this.depth === 0 && this.backlog.length > 0) this.drain();
+  }
+
+  /** Adds a line to the kernel log (printk). */
+  printk(text: string): void {
+    this.log.push({ atNs: this.sim.now, text });
+  }
+
+  private drain(): void {
+    this.depth++;
+    for (let skb = this.backlog.shift(); skb !== undefined; skb = this.backlog.shift()) netifReceiveSkb(skb);
+    this.depth--;
+  }
+}

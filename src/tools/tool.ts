@@ -1,0 +1,37 @@
+/**
+ * A command: parse -> run -> render. `parse` reads the words, `run` asks or changes the kernel by `net/ctl` (or talks on
+ * a socket, as a routine that may wait), `render` makes the text of the real command. `runTool` joins the three.
+ */
+import type { Machine } from "../host/machine.ts";
+import type { Co, Process } from "../host/process.ts";
+import type { NetNs } from "../net/core/net-ns.ts";
+
+/** Where a command runs. */
+export interface ToolContext {
+  readonly machine: Machine;
+  readonly ns: NetNs;
+  readonly process: Process;
+  /** Text piped in, "" when none. */
+  readonly stdin: string;
+  /** Files of the lab page and those written by commands (`> FILE`), by name. */
+  readonly files: Map<string, string>;
+  /** Runs another command line's words (nsenter, docker exec, sudo) in `ns`. */
+  exec(argv: readonly string[], ns: NetNs): Co<ToolOutput>;
+}
+
+export interface ToolOutput {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly status: number;
+}
+
+export interface Tool<Args = unknown, Result = unknown> {
+  readonly name: string;
+  /** Throws UsageError with the real command's text. */
+  parse(argv: readonly string[], context: ToolContext): Args;
+  /** Throws SysError. A generator when it takes virtual time. */
+  run(args: Args, context: ToolContext): Result | Co<Result>;
+  render(result: Result, args: Args, context: ToolContext): ToolOutput;
+  /** The real command's words for a refused request; default `NAME: strerror`. */
+  failure?(error: Error, args: Args | null): ToolOutput | null;
+}
