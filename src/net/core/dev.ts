@@ -48,7 +48,7 @@ export function netifReceiveSkb(skb: Skb): void {
   }
   skb.iif = dev.ifindex;
   skb.netOff = skb.data;
-  if (dev.tap !== null) dev.tap.frame(dev, skb, skb.macOff, false);
+  if (dev.tap !== null && skb.pktType !== PACKET_LOOPBACK) dev.tap.frame(dev, skb, skb.macOff, false);
   const handler = dev.rxHandler;
   if (handler !== null && skb.pktType !== PACKET_LOOPBACK) {
     handler(skb, dev);
@@ -78,6 +78,11 @@ export function devQueueXmit(skb: Skb): void {
   if ((dev.flags & IFF_UP) === 0) {
     dev.txDropped++;
     skb.drop(DROP.DEV_DOWN);
+    return;
+  }
+  if (!dev.carrier && dev.qdisc !== "noqueue") {
+    // Without a carrier the queue is the one that drops everything (noop_qdisc); devices without a queue do not ask.
+    skb.drop(DROP.DEV_NO_CARRIER);
     return;
   }
   skb.macOff = skb.data;

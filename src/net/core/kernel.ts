@@ -55,6 +55,7 @@ export class Kernel {
     for (const dev of ns.devices().reverse()) if (ns.deviceByIndex(dev.ifindex) === dev) ns.removeDevice(dev);
     const i = this.namespaces.indexOf(ns);
     if (i >= 0) this.namespaces.splice(i, 1);
+    for (const other of this.namespaces) other.forgetNetns(ns);
   }
 
   /** Queues a received packet (netif_rx): it goes to `netifReceiveSkb` when the current section ends. */

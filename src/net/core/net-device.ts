@@ -55,7 +55,9 @@ export class NetDevice {
   addrAssign = 0;
   operState: OperState = "DOWN";
   carrier = true;
+  /** Name of the queueing discipline, which is attached when the device first goes up; before it is `noop`. */
   qdisc = "noqueue";
+  qdiscAttached = false;
   txQueueLen = 1000;
   /** The other end: ifindex there and its namespace (veth peer, the underlay of a vxlan); null when none. */
   link: NetDevice | null = null;

@@ -48,8 +48,8 @@ export class NetNs {
   xfrm: unknown = null;
   bridgeNf: unknown = null;
   vxlan: unknown = null;
-  /** Other namespaces by the id under which this one knows them (`link-netnsid`), in order of first use. */
-  readonly peerNetns: NetNs[] = [];
+  /** Other namespaces by the id under which this one knows them (`link-netnsid`); null: free again. */
+  readonly peerNetns: (NetNs | null)[] = [];
   private readonly byIndex = new Map<number, NetDevice>();
   private readonly byName = new Map<string, NetDevice>();
   private nextIfindex = 1;
@@ -74,11 +74,21 @@ export class NetNs {
     return this.byIndex.get(ifindex);
   }
 
-  /** The id under which this namespace shows `other` (peernet2id_alloc); -1 for itself. */
+  /** The id under which this namespace shows `other`, the lowest free one at first (peernet2id_alloc); -1 for itself. */
   netnsId(other: NetNs): number {
     if (other === this) return -1;
     const known = this.peerNetns.indexOf(other);
-    return known >= 0 ? known : this.peerNetns.push(other) - 1;
+    if (known >= 0) return known;
+    const free = this.peerNetns.indexOf(null);
+    if (free < 0) return this.peerNetns.push(other) - 1;
+    this.peerNetns[free] = other;
+    return free;
+  }
+
+  /** `other` is deleted: its id is free. */
+  forgetNetns(other: NetNs): void {
+    const known = this.peerNetns.indexOf(other);
+    if (known >= 0) this.peerNetns[known] = null;
   }
 
   /** Makes a device here (register_netdevice), down. EEXIST when the name is taken. */
@@ -110,6 +120,7 @@ export class NetNs {
     this.byIndex.delete(dev.ifindex);
     this.byName.delete(dev.name);
     dev.in4 = null;
+    dev.qdiscAttached = false;
     dev.ns = to;
     dev.name = name;
     dev.ifindex = to.takeIfindex(to.byIndex.has(dev.ifindex) ? 0 : dev.ifindex);
@@ -127,6 +138,7 @@ export class NetNs {
   setUp(dev: NetDevice): void {
     if (dev.isUp) return;
     dev.flags |= IFF_UP;
+    dev.qdiscAttached = true;
     dev.ops.open?.(dev);
     for (const listener of this.listeners) listener.up?.(dev);
   }

@@ -13,7 +13,7 @@ import type { DropReason } from "./drop-reason.ts";
 import { DROP_REASON_COUNT } from "./drop-reason.ts";
 import type { Dst } from "./dst.ts";
 import type { NetDevice } from "./net-device.ts";
-import type { PacketTrace } from "./trace.ts";
+import { PacketTrace } from "./trace.ts";
 
 /** Bytes kept free in front of a new packet: room for the VXLAN push of 50 B and an ESP one. */
 export const HEADROOM = 128;
@@ -74,6 +74,8 @@ export class Skb {
   ctInfo = IP_CT_NEW;
   /** Handled by IPVS (skb->ipvs_property). */
   ipvsProperty = false;
+  /** The TRACE target marked it: each rule that it matches is logged (skb->nf_trace). */
+  nfTrace = false;
   /** Bridge netfilter's state of a bridged packet (skb->nf_bridge), else null. */
   nfBridge: unknown = null;
   /** xfrm states that it passed inwards (secpath), else null. */
@@ -86,6 +88,8 @@ export class Skb {
   sk: unknown = null;
   /** What happened to it, when somebody watches. */
   trace: PacketTrace | null = null;
+  /** Flow hash taken over from the sending socket (skb->hash, l4_hash); 0 when none: then it is computed on demand. */
+  hash = 0;
   /** Free for the layer that owns the packet (skb->cb): sequence numbers of TCP, times. */
   cb0 = 0;
   cb1 = 0;
@@ -161,6 +165,7 @@ export class Skb {
     this.ct = null;
     this.ctInfo = IP_CT_NEW;
     this.ipvsProperty = false;
+    this.nfTrace = false;
     this.nfBridge = null;
     this.secPath = null;
     this.ipcb = 0;
@@ -177,6 +182,8 @@ export class SkbPool {
   outstanding = 0;
   /** Drops by {@link DropReason}. */
   readonly drops = new Float64Array(DROP_REASON_COUNT);
+  /** Captures that want to know what happens: while there is one, every new packet gets a trace of its own. */
+  tracers = 0;
   private readonly small: Skb[] = [];
   private readonly large: Skb[] = [];
 
@@ -195,8 +202,9 @@ export class SkbPool {
     skb.protocol = 0;
     skb.dev = null;
     skb.next = null;
-    skb.trace = null;
+    skb.trace = this.tracers > 0 ? new PacketTrace() : null;
     skb.nextHop = 0;
+    skb.hash = 0;
     skb.cb0 = 0;
     skb.cb1 = 0;
     skb.cb2 = 0;
@@ -232,11 +240,13 @@ export class SkbPool {
     skb.ct = from.ct;
     skb.ctInfo = from.ctInfo;
     skb.ipvsProperty = from.ipvsProperty;
+    skb.nfTrace = from.nfTrace;
     skb.nfBridge = from.nfBridge;
     skb.secPath = from.secPath;
     skb.ipcb = from.ipcb;
     skb.fragMaxSize = from.fragMaxSize;
     skb.sk = from.sk;
+    skb.hash = from.hash;
     if (from.trace !== null) skb.trace = from.trace.fork();
     return skb;
   }

@@ -1,0 +1,44 @@
+/** Several observers on one device: the device has one slot, as a packet socket list would (net/packet/af_packet.c). */
+import { IFF_PROMISC, type NetDevice, type Tap } from "../net/core/net-device.ts";
+import type { Skb } from "../net/core/skb.ts";
+
+/** Shows each frame to every member, in the order they came. */
+class TapList implements Tap {
+  readonly taps: Tap[];
+
+  constructor(taps: Tap[]) {
+    this.taps = taps;
+  }
+
+  frame(dev: NetDevice, skb: Skb, frameOff: number, outgoing: boolean): void {
+    for (let i = 0; i < this.taps.length; i++) this.taps[i].frame(dev, skb, frameOff, outgoing);
+  }
+}
+
+/** Lets `tap` see the frames of a device, beside those that do already. */
+export function addTap(dev: NetDevice, tap: Tap): void {
+  if (dev.tap === null) dev.tap = tap;
+  else if (dev.tap instanceof TapList) dev.tap.taps.push(tap);
+  else dev.tap = new TapList([dev.tap, tap]);
+}
+
+/** Takes `tap` off again; nothing happens when it is not there. */
+export function removeTap(dev: NetDevice, tap: Tap): void {
+  if (dev.tap === tap) {
+    dev.tap = null;
+  } else if (dev.tap instanceof TapList) {
+    const rest = dev.tap.taps.filter((one) => one !== tap);
+    dev.tap = rest.length > 1 ? new TapList(rest) : rest[0];
+  }
+}
+
+/** Counts users of promiscuous mode up or down and says so in the kernel log (__dev_set_promiscuity). */
+export function setPromiscuity(dev: NetDevice, change: 1 | -1): void {
+  const before = dev.promiscuity > 0;
+  dev.promiscuity += change;
+  const after = dev.promiscuity > 0;
+  if (before === after) return;
+  if (after) dev.flags |= IFF_PROMISC;
+  else dev.flags &= ~IFF_PROMISC;
+  dev.ns.kernel.printk(`device ${dev.name} ${after ? "entered" : "left"} promiscuous mode`);
+}

@@ -1,0 +1,44 @@
+/** Reading pages and captures, writing results. Throws {@link FileError} in the system's words. */
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { CaptureWindow } from "../scenario/capture-window.ts";
+import { FileError } from "./failure.ts";
+
+const WORDS: Record<string, string> = {
+  ENOENT: "No such file or directory",
+  EACCES: "Permission denied",
+  EISDIR: "Is a directory",
+  ENOTDIR: "Not a directory",
+  ENOSPC: "No space left on device",
+  EROFS: "Read-only file system",
+};
+
+function attempt<T>(path: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === undefined) throw error;
+    throw new FileError(`${path}: ${WORDS[code] ?? code}`);
+  }
+}
+
+export const readBytes = (path: string): Uint8Array => attempt(path, () => readFileSync(path));
+export const readText = (path: string): string => attempt(path, () => readFileSync(path, "utf8"));
+
+export function writeFile(path: string, content: string | Uint8Array): void {
+  attempt(path, () => writeFileSync(path, content));
+}
+
+/** Writes `DIR/NAME/…` of a window, in place of what a former run left there; returns the number of files. */
+export function writeWindow(folder: string, window: CaptureWindow): number {
+  const target = join(folder, window.name);
+  attempt(target, () => {
+    rmSync(target, { recursive: true, force: true });
+    mkdirSync(target, { recursive: true });
+  });
+  const files = window.files();
+  for (const { name, interfaceId } of files) writeFile(join(target, name), window.recorder.pcap(interfaceId));
+  writeFile(join(target, "all.pcapng"), window.pcapng());
+  return files.length + 1;
+}

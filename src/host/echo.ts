@@ -1,0 +1,89 @@
+/** Echo requests and what comes back, for the ping commands. */
+import { pingGetPort } from "../net/ipv4/ping.ts";
+import type { RawSock } from "../net/ipv4/raw-sock.ts";
+import { ICMP_ECHO, ICMP_ECHOREPLY } from "../wire/icmp.ts";
+import { IPPROTO_ICMP } from "../wire/ipv4.ts";
+import type { Process } from "./process.ts";
+import { openRaw } from "./socket.ts";
+
+export interface EchoReply {
+  readonly kind: "reply";
+  readonly seq: number;
+  readonly ttl: number;
+  /** ICMP bytes, header included. */
+  readonly length: number;
+  readonly from: number;
+  readonly atNs: number;
+}
+
+export interface EchoError {
+  readonly kind: "error";
+  readonly seq: number;
+  readonly type: number;
+  readonly code: number;
+  /** Next-hop MTU of "fragmentation needed". */
+  readonly info: number;
+  readonly from: number;
+}
+
+export class EchoSocket {
+  readonly sk: RawSock;
+  readonly ident: number;
+
+  constructor(process: Process) {
+    this.sk = openRaw(process, IPPROTO_ICMP);
+    this.sk.recvErr = true;
+    this.sk.icmpFilter = ~((1 << ICMP_ECHOREPLY) | (1 << 3) | (1 << 5) | (1 << 11) | (1 << 12));
+    this.ident = pingGetPort(process.machine.kernel);
+  }
+
+  /** Sends request `seq` with `size` data bytes counting up; the first eight stand for a time. SysError. */
+  send(addr: number, seq: number, size: number): void {
+    const packet = new Uint8Array(8 + size);
+    packet[0] = ICMP_ECHO;
+    packet[4] = this.ident >> 8;
+    packet[5] = this.ident & 0xff;
+    packet[6] = (seq >> 8) & 0xff;
+    packet[7] = seq & 0xff;
+    for (let i = 0; i < size; i++) packet[8 + i] = i & 0xff;
+    if (size >= 16) stamp(packet, this.sk.ns.kernel.sim.now);
+    this.sk.send(packet, addr);
+  }
+
+  /** The next event of this socket's requests, or null when none waits. */
+  next(): EchoReply | EchoError | null {
+    this.sk.err = null;
+    for (let error = this.sk.errors.shift(); error !== undefined; error = this.sk.errors.shift()) {
+      if (error.offender === 0) continue;
+      const head = (error.quoted[0] & 15) * 4;
+      const view = new DataView(error.quoted.buffer, error.quoted.byteOffset);
+      if (error.quoted.length < head + 8 || view.getUint16(head + 4) !== this.ident) continue;
+      const { type, code, info } = error;
+      return { kind: "error", seq: view.getUint16(head + 6), type, code, info, from: error.offender };
+    }
+    for (let got = this.sk.receive(); got !== null; got = this.sk.receive()) {
+      const { view, packet } = got;
+      const head = (packet[0] & 15) * 4;
+      if (packet[head] !== ICMP_ECHOREPLY || view.getUint16(head + 4) !== this.ident) continue;
+      const length = packet.length - head;
+      return {
+        kind: "reply",
+        seq: view.getUint16(head + 6),
+        ttl: packet[8],
+        length,
+        from: view.getInt32(12),
+        atNs: got.atNs,
+      };
+    }
+    return null;
+  }
+}
+
+/** Writes the time as struct timeval (64-bit little endian seconds and microseconds) behind the header. */
+function stamp(packet: Uint8Array, nowNs: number): void {
+  const view = new DataView(packet.buffer);
+  view.setUint32(8, Math.floor(nowNs / 1e9), true);
+  view.setUint32(12, 0, true);
+  view.setUint32(16, Math.floor(nowNs / 1e3) % 1_000_000, true);
+  view.setUint32(20, 0, true);
+}

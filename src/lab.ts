@@ -1,0 +1,230 @@
+/**
+ * A lab: machines with their network cards on segments, one clock and one seed. Every use of chance takes a stream of
+ * its own, named by machine, so that one more machine does not move the draws of the others.
+ */
+import { Machine } from "./host/machine.ts";
+import type { Process } from "./host/process.ts";
+import { bridgeNetfilterInit } from "./net/bridge/br-netfilter.ts";
+import { Kernel, type PernetInit } from "./net/core/kernel.ts";
+import type { NetDevice } from "./net/core/net-device.ts";
+import type { DeviceListener, NetNs } from "./net/core/net-ns.ts";
+import { SkbPool } from "./net/core/skb.ts";
+import { addressAdd } from "./net/ctl/address.ts";
+import { linkSetUp } from "./net/ctl/link.ts";
+import { routeAdd } from "./net/ctl/route.ts";
+import { Segment, type SegmentOptions } from "./net/drivers/cable.ts";
+import { loopbackInit } from "./net/drivers/loopback.ts";
+import { nicCreate } from "./net/drivers/nic.ts";
+import { transportInit } from "./net/ipv4/af-inet.ts";
+import { ipv4Init } from "./net/ipv4/ipv4-init.ts";
+import { sockOf } from "./net/ipv4/sock.ts";
+import { ipvsInit } from "./net/ipvs/ip-vs-ctl.ts";
+import { conntrackInit } from "./net/netfilter/conntrack/conntrack.ts";
+import { netfilterInit } from "./net/netfilter/ip-tables.ts";
+import { natInit } from "./net/netfilter/nat/nat.ts";
+import { Sim } from "./sim/sim.ts";
+import { startDocker } from "./swarm/engine.ts";
+import { SwarmFabric } from "./swarm/fabric.ts";
+import { type ImageDecl, imageTable } from "./swarm/images.ts";
+import type { Pins } from "./swarm/pins.ts";
+import { InvariantError, SysError, UsageError } from "./util/errors.ts";
+import { Prng } from "./util/prng.ts";
+import { prefixToMask } from "./wire/address.ts";
+
+/** A segment as a lab page describes it. */
+export interface SegmentSpec {
+  readonly name: string;
+  /** Network address, int32, and prefix length. */
+  readonly network: number;
+  readonly prefixLen: number;
+  /** Where machines send what is not on a link, int32. */
+  readonly gateway: number;
+  readonly options: Partial<SegmentOptions>;
+}
+
+/** One network card. */
+export interface NicSpec {
+  readonly segment: string;
+  /** int32 */
+  readonly address: number;
+  /** Upper 16 and lower 32 bits; null: made of the address. */
+  readonly mac: { readonly hi: number; readonly lo: number } | null;
+}
+
+export interface MachineSpec {
+  readonly name: string;
+  readonly nics: readonly NicSpec[];
+  /** Runs a Docker engine. */
+  readonly docker: boolean;
+  /** Forwards packets between its cards. */
+  readonly forward: boolean;
+  /** Name servers of /etc/resolv.conf, int32. */
+  readonly nameservers: readonly number[];
+  /** Next hop of the default route, int32; undefined: that of the first card's segment; null: no such route. */
+  readonly gateway: number | null | undefined;
+  /** Kernel parameters by name. */
+  readonly sysctl: readonly (readonly [string, string])[];
+  /** Source ports that its own connections take first, in order. */
+  readonly ports: readonly number[];
+}
+
+export interface LabSpec {
+  readonly seed: number;
+  readonly segments: readonly SegmentSpec[];
+  readonly machines: readonly MachineSpec[];
+  readonly images: Readonly<Record<string, ImageDecl>>;
+  readonly pins: Pins;
+}
+
+/** The layers of every kernel, in the order in which a new namespace gets them. */
+const PERNET: readonly PernetInit[] = [
+  loopbackInit,
+  ipv4Init,
+  transportInit,
+  conntrackInit,
+  natInit,
+  netfilterInit,
+  ipvsInit,
+  bridgeNetfilterInit,
+];
+
+const MAC_PREFIX_HI = 0x5254;
+
+/**
+ * Lower half of a card's MAC address: the third byte of the IPv4 address, 0, and the last one (192.168.200.10 has
+ * 52:54:00:c8:00:0a); on a segment wider than /16 the last three bytes.
+ */
+function defaultMacLo(address: number, prefixLen: number): number {
+  if (prefixLen < 16) return address & 0xffffff;
+  return ((address << 8) & 0xff0000) | (address & 0xff);
+}
+
+/** A kernel parameter of the description that a kernel refuses. */
+export class ParameterError extends UsageError {
+  readonly machine: string;
+  readonly parameter: string;
+  constructor(machine: string, parameter: string, message: string) {
+    super(message, 2);
+    this.machine = machine;
+    this.parameter = parameter;
+  }
+}
+
+function setParameter(machine: Machine, name: string, value: string): void {
+  try {
+    machine.hostNs.sysctl.set(name, value);
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    const message =
+      error.code === "ENOENT" ? `no kernel parameter \`${name}\`` : `\`${value}\` is no value of \`${name}\``;
+    throw new ParameterError(machine.name, name, message);
+  }
+}
+
+export class Lab {
+  readonly spec: LabSpec;
+  readonly seed: number;
+  readonly sim = new Sim();
+  readonly pool = new SkbPool();
+  readonly machines = new Map<string, Machine>();
+  readonly segments = new Map<string, Segment>();
+  /** What the Docker engines share. */
+  readonly fabric: SwarmFabric;
+  /** Hear of the devices of every namespace, also of those that come later. */
+  readonly watchers: DeviceListener[] = [];
+  private readonly prng: Prng;
+
+  constructor(spec: LabSpec) {
+    this.spec = spec;
+    this.seed = spec.seed;
+    this.prng = new Prng(spec.seed, "lab");
+    for (const segment of spec.segments)
+      this.segments.set(
+        segment.name,
+        new Segment(segment.name, this.sim, this.prng.stream(`segment/${segment.name}`), segment.options),
+      );
+    for (const machine of spec.machines) this.machines.set(machine.name, this.build(machine));
+    this.fabric = new SwarmFabric(this.sim, this.prng.stream("swarm"), spec.pins, imageTable(spec.images));
+    for (const { name, docker } of spec.machines) if (docker) startDocker(this.machine(name), this.fabric);
+  }
+
+  /** The machine of that name, which must exist. */
+  machine(name: string): Machine {
+    const machine = this.machines.get(name);
+    if (machine === undefined) throw new InvariantError(`no machine ${name}`);
+    return machine;
+  }
+
+  /** The network card by which a machine hangs on a segment. */
+  cardOn(segment: string, machine: string): NetDevice | null {
+    const port = this.segments.get(segment)?.ports.find(({ dev }) => dev.ns === this.machine(machine).hostNs);
+    return port?.dev ?? null;
+  }
+
+  /** Lets time pass, ns. */
+  wait(durationNs: number): void {
+    this.sim.runUntil(this.sim.now + durationNs);
+  }
+
+  /**
+   * Lets time pass until the process has ended. False when it does not end: nothing will ever wake it, or `limitNs` is
+   * over.
+   */
+  runProcess(process: Process, limitNs: number): boolean {
+    const end = this.sim.now + limitNs;
+    while (process.exitStatus === null) if (this.sim.nextNs() > end || !this.sim.step()) return false;
+    return true;
+  }
+
+  private watch(ns: NetNs): void {
+    ns.listeners.push({
+      up: (dev) => {
+        for (const watcher of this.watchers) watcher.up?.(dev);
+      },
+      unregistering: (dev) => {
+        for (const watcher of this.watchers) watcher.unregistering?.(dev);
+      },
+    });
+  }
+
+  private build(spec: MachineSpec): Machine {
+    const prng = this.prng.stream(`machine/${spec.name}`);
+    const kernel = new Kernel(spec.name, this.sim, this.pool, prng, [...PERNET, (ns) => this.watch(ns)]);
+    const machine = new Machine(spec.name, kernel);
+    const ns = machine.hostNs;
+    kernel.enter();
+    linkSetUp(ns.device("lo")!);
+    spec.nics.forEach((nic, i) => {
+      this.plug(machine, `eth${i}`, nic);
+    });
+    kernel.leave();
+    for (const [name, value] of spec.sysctl) setParameter(machine, name, value);
+    if (spec.forward) ns.sysctl.set("net.ipv4.ip_forward", "1");
+    this.addDefaultRoute(machine, spec);
+    machine.nameservers = [...spec.nameservers];
+    sockOf(ns).pinnedPorts.push(...spec.ports);
+    return machine;
+  }
+
+  private plug(machine: Machine, name: string, nic: NicSpec): void {
+    const segment = this.spec.segments.find((one) => one.name === nic.segment)!;
+    const hi = nic.mac?.hi ?? MAC_PREFIX_HI;
+    const lo = nic.mac?.lo ?? defaultMacLo(nic.address, segment.prefixLen);
+    const mtu = segment.options.mtu ?? 1500;
+    const dev = nicCreate(machine.hostNs, name, hi, lo, { mtu });
+    this.segments.get(nic.segment)!.attach(dev);
+    const mask = prefixToMask(segment.prefixLen);
+    linkSetUp(dev);
+    addressAdd(dev, { local: nic.address, prefixLen: segment.prefixLen, broadcast: nic.address | ~mask });
+  }
+
+  /** By the first card, unless the machine is the gateway itself or a router. */
+  private addDefaultRoute(machine: Machine, spec: MachineSpec): void {
+    const first = spec.nics[0];
+    if (first === undefined || spec.gateway === null || (spec.forward && spec.gateway === undefined)) return;
+    const gateway = spec.gateway ?? this.spec.segments.find((one) => one.name === first.segment)!.gateway;
+    if (spec.nics.some((nic) => nic.address === gateway)) return;
+    const dev = machine.hostNs.device("eth0")!;
+    routeAdd(machine.hostNs, { dst: 0, dstLen: 0, gateway, ...(spec.gateway === undefined ? { dev } : {}) });
+  }
+}

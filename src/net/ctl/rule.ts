@@ -1,0 +1,44 @@
+/** Policy rules: what RTM_NEWRULE and RTM_DELRULE do (net/core/fib_rules.c fib_nl_newrule, fib_nl_delrule). */
+import { SysError } from "../../util/errors.ts";
+import type { NetNs } from "../core/net-ns.ts";
+import { RT_TABLE_MAIN } from "../ipv4/fib.ts";
+import { defaultRule, type FibRule } from "../ipv4/fib-rules.ts";
+import { ipv4Of } from "../ipv4/ipv4-net.ts";
+
+/** What a user says of a rule; the rest is "any". Without a priority it goes in front of the second rule. */
+export type RuleSpec = Partial<FibRule>;
+
+/** Adds a rule. EEXIST when the same one is there. */
+export function ruleAdd(ns: NetNs, spec: RuleSpec): void {
+  const net = ipv4Of(ns);
+  const rules = net.rules.rules;
+  const priority = spec.priority ?? (rules.length > 1 && rules[1].priority > 0 ? rules[1].priority - 1 : 0);
+  const rule: FibRule = {
+    ...defaultRule(priority, spec.table ?? RT_TABLE_MAIN),
+    protocol: 3,
+    ...spec,
+    priority,
+  };
+  if (rules.some((other) => sameRule(other, rule))) throw new SysError("EEXIST");
+  net.rules.add(rule);
+  net.flushRoutes();
+}
+
+/** Deletes the first rule that agrees in all that `spec` says. ENOENT when there is none. */
+export function ruleDel(ns: NetNs, spec: RuleSpec): void {
+  const net = ipv4Of(ns);
+  const keys = Object.keys(spec) as (keyof FibRule)[];
+  const found = net.rules.rules.find((rule) => keys.every((key) => rule[key] === spec[key]));
+  if (found === undefined) throw new SysError("ENOENT");
+  net.rules.remove(found);
+  net.flushRoutes();
+}
+
+/** The rules by priority. */
+export function ruleDump(ns: NetNs): readonly FibRule[] {
+  return ipv4Of(ns).rules.rules;
+}
+
+function sameRule(a: FibRule, b: FibRule): boolean {
+  return (Object.keys(a) as (keyof FibRule)[]).every((key) => key === "protocol" || a[key] === b[key]);
+}

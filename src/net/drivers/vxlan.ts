@@ -1,0 +1,86 @@
+/**
+ * The VXLAN device (drivers/net/vxlan/vxlan_core.c, RFC 7348): making it, its socket, its end. The way of a frame is in
+ * `vxlan-xmit.ts` and `vxlan-rcv.ts`.
+ */
+import { SysError } from "../../util/errors.ts";
+import { type DeviceOps, IFF_BROADCAST, IFF_MULTICAST, type NetDevice } from "../core/net-device.ts";
+import type { NetNs } from "../core/net-ns.ts";
+import { NUD_PERMANENT, NUD_REACHABLE } from "../ipv4/neighbour.ts";
+import { UdpSock } from "../ipv4/udp-sock.ts";
+import {
+  VXLAN_HEADROOM,
+  type VxlanConfig,
+  VxlanDev,
+  VxlanSock,
+  vxlanNetOf,
+  vxlanOf,
+} from "./vxlan-private.ts";
+import { vxlanRcv } from "./vxlan-rcv.ts";
+import { vxlanXmit } from "./vxlan-xmit.ts";
+
+const vxlanOps: DeviceOps = {
+  kind: "vxlan",
+  xmit: vxlanXmit,
+  open: vxlanOpen,
+  stop: vxlanStop,
+  uninit: vxlanUninit,
+};
+
+/**
+ * Makes a device, down; its underlay is `ns` for ever. EEXIST when the name is taken, or the VNI on that port. The caller
+ * gives it its address.
+ */
+export function vxlanNewlink(ns: NetNs, name: string, cfg: VxlanConfig, ifindex = 0): NetDevice {
+  const net = vxlanNetOf(ns);
+  for (const { cfg: other } of net.devs)
+    if (other.vni === cfg.vni && other.dstPort === cfg.dstPort)
+      throw new SysError("EEXIST", "Error: A VXLAN device with the specified VNI already exists.");
+  const mtu = cfg.lower === null ? 1500 : cfg.lower.mtu - VXLAN_HEADROOM;
+  const dev = ns.addDevice(name, vxlanOps, IFF_BROADCAST | IFF_MULTICAST, mtu, ifindex);
+  dev.operState = "UNKNOWN";
+  dev.linkNs = ns;
+  dev.linkIndex = cfg.lower?.ifindex ?? 0;
+  const vxlan = new VxlanDev(dev, cfg);
+  dev.priv = vxlan;
+  net.devs.push(vxlan);
+  if (cfg.remote !== 0) {
+    const rdst = { ip: cfg.remote, port: cfg.dstPort, vni: cfg.vni };
+    vxlan.fdb.create(0, 0, rdst, NUD_REACHABLE | NUD_PERMANENT, ns.kernel.sim.now);
+  }
+  return dev;
+}
+
+/** Joins the socket of the port, which opens with the first device (vxlan_sock_add). EADDRINUSE. */
+function vxlanOpen(dev: NetDevice): void {
+  const vxlan = vxlanOf(dev)!;
+  const { dstPort, vni } = vxlan.cfg;
+  const { socks } = vxlanNetOf(vxlan.net);
+  let vs = socks.get(dstPort);
+  if (vs === undefined) {
+    const sock = new UdpSock(vxlan.net);
+    sock.bind(0, dstPort);
+    vs = new VxlanSock(dstPort, sock);
+    sock.userData = vs;
+    sock.encapRcv = vxlanRcv;
+    socks.set(dstPort, vs);
+  }
+  vs.devs.set(vni, vxlan);
+}
+
+function vxlanStop(dev: NetDevice): void {
+  const vxlan = vxlanOf(dev)!;
+  vxlan.fdb.flushDynamic();
+  const { socks } = vxlanNetOf(vxlan.net);
+  const vs = socks.get(vxlan.cfg.dstPort);
+  if (vs === undefined || vs.devs.get(vxlan.cfg.vni) !== vxlan) return;
+  vs.devs.delete(vxlan.cfg.vni);
+  if (vs.devs.size > 0) return;
+  vs.sock.close();
+  socks.delete(vxlan.cfg.dstPort);
+}
+
+function vxlanUninit(dev: NetDevice): void {
+  const vxlan = vxlanOf(dev)!;
+  const { devs } = vxlanNetOf(vxlan.net);
+  devs.splice(devs.indexOf(vxlan), 1);
+}

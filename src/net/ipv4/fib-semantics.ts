@@ -1,0 +1,105 @@
+/** Checks of a new route's next hop and source (net/ipv4/fib_semantics.c fib_create_info, fib_check_nh). */
+import { SysError } from "../../util/errors.ts";
+import { RTN_BLACKHOLE, RTN_BROADCAST, RTN_LOCAL, RTN_UNICAST } from "../core/dst.ts";
+import {
+  FibAlias,
+  type FibConfig,
+  RT_SCOPE_HOST,
+  RT_SCOPE_LINK,
+  RT_SCOPE_NOWHERE,
+  RT_SCOPE_UNIVERSE,
+} from "./fib.ts";
+import type { FibInsertMode } from "./fib-table.ts";
+import { inDevOf } from "./in-device.ts";
+import type { Ipv4Net } from "./ipv4-net.ts";
+import { inetAddrType } from "./route.ts";
+
+/** A route as it is asked for: `dev` null when only the gateway is known. */
+export type FibRequest = Omit<FibConfig, "nhScope">;
+
+/** Widest scope that a type may have (fib_props). */
+function typeScope(type: number): number {
+  if (type === RTN_LOCAL) return RT_SCOPE_HOST;
+  return type === RTN_BROADCAST ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+}
+
+/**
+ * Settles device and scope of the next hop. EINVAL (scope, gateway or source that cannot be), ENETUNREACH (gateway not on
+ * a link), ENODEV, ENETDOWN; the detail is what the kernel says besides (extack), as `ip` prints it.
+ */
+export function fibCheck(net: Ipv4Net, request: FibRequest): FibConfig {
+  if (typeScope(request.type) > request.scope) throw new SysError("EINVAL", "Error: Invalid scope.");
+  if (request.type >= RTN_BLACKHOLE) {
+    if (request.gateway !== 0 || request.dev !== null)
+      throw new SysError("EINVAL", "Error: Route can not have gateway or device.");
+    return { ...request, nhScope: RT_SCOPE_NOWHERE };
+  }
+  checkPrefSrc(net, request);
+  if (request.scope === RT_SCOPE_HOST) {
+    if (request.gateway !== 0)
+      throw new SysError("EINVAL", "Error: Route with host scope can not have a gateway.");
+    if (request.dev === null) throw new SysError("ENODEV");
+    return { ...request, nhScope: RT_SCOPE_NOWHERE };
+  }
+  if (request.scope > RT_SCOPE_HOST) throw new SysError("EINVAL", "Error: Invalid scope.");
+  if (request.gateway !== 0) return checkGateway(net, request);
+  if (request.dev === null || inDevOf(request.dev) === null) throw new SysError("ENODEV");
+  if (!request.dev.isUp) throw new SysError("ENETDOWN", "Error: Device for nexthop is not up.");
+  return { ...request, nhScope: RT_SCOPE_HOST };
+}
+
+/** fib_valid_prefsrc: the source must be an address of this machine. */
+function checkPrefSrc(net: Ipv4Net, request: FibRequest): void {
+  const source = request.prefSrc;
+  if (source === 0 || (request.type === RTN_LOCAL && request.dst === source)) return;
+  if (inetAddrType(net.ns, source) !== RTN_LOCAL)
+    throw new SysError("EINVAL", "Error: Invalid prefsrc address.");
+}
+
+/** fib_check_nh_v4_gw. */
+function checkGateway(net: Ipv4Net, request: FibRequest): FibConfig {
+  const { gateway } = request;
+  if (request.scope >= RT_SCOPE_LINK) throw new SysError("EINVAL", "Error: Nexthop has invalid scope.");
+  if (request.onlink) {
+    if (inetAddrType(net.ns, gateway) !== RTN_UNICAST)
+      throw new SysError("EINVAL", "Error: Nexthop has invalid gateway.");
+    if (request.dev === null) throw new SysError("ENODEV", "Error: Nexthop device required for onlink.");
+    if (!request.dev.isUp) throw new SysError("ENETDOWN", "Error: Nexthop device is not up.");
+    return { ...request, nhScope: RT_SCOPE_LINK };
+  }
+  const found = gatewayRoute(net, request);
+  if (found === null) throw new SysError("ENETUNREACH", "Error: Nexthop has invalid gateway.");
+  if (found.type !== RTN_UNICAST && found.type !== RTN_LOCAL)
+    throw new SysError("EINVAL", "Error: Nexthop has invalid gateway.");
+  if (found.dev === null) throw new SysError("ENODEV");
+  if (!found.dev.isUp) throw new SysError("ENETDOWN", "Error: Nexthop device is not up.");
+  return { ...request, dev: found.dev, nhScope: found.scope };
+}
+
+/** The on-link route towards a gateway: in the route's own table, else in all. */
+function gatewayRoute(net: Ipv4Net, request: FibRequest): FibAlias | null {
+  const scope = Math.max(request.scope + 1, RT_SCOPE_LINK);
+  const oif = request.dev === null ? 0 : request.dev.ifindex;
+  const own = net.rules.index(request.table).lookup(request.gateway, 0, oif, scope);
+  if (own !== null) return own;
+  if (net.rules.custom) return net.rules.lookupRules(net.ns, request.gateway, 0, 0, 1, oif, 0, scope);
+  return net.rules.lookupDefault(request.gateway, 0, oif, scope);
+}
+
+/** Adds a checked route to its table. See {@link FibInsertMode} for EEXIST and ENOENT. */
+export function fibInsert(net: Ipv4Net, config: FibConfig, mode: FibInsertMode): void {
+  const dev = config.dev;
+  const alias = new FibAlias(config, dev === null ? null : net.loopback(dev));
+  net.rules.table(config.table).insert(alias, config, mode);
+  net.rules.invalidate();
+  net.flushRoutes();
+}
+
+/** Takes out the routes of all tables that `doomed` names (fib_flush). */
+export function fibFlush(net: Ipv4Net, doomed: (alias: FibAlias) => boolean): void {
+  let count = 0;
+  for (const table of net.rules.tables.values()) count += table.flush(doomed).length;
+  if (count === 0) return;
+  net.rules.invalidate();
+  net.flushRoutes();
+}

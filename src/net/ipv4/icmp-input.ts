@@ -1,0 +1,206 @@
+/** ICMP, the receiving side (net/ipv4/icmp.c icmp_rcv): queries are answered, errors go to who caused them. */
+
+import { MS } from "../../sim/sim.ts";
+import { inetChecksum } from "../../wire/checksum.ts";
+import {
+  ICMP_ADDRESS,
+  ICMP_ADDRESSREPLY,
+  ICMP_DEST_UNREACH,
+  ICMP_ECHO,
+  ICMP_ECHOREPLY,
+  ICMP_EXC_FRAGTIME,
+  ICMP_FRAG_NEEDED,
+  ICMP_HLEN,
+  ICMP_PARAMETERPROB,
+  ICMP_REDIRECT,
+  ICMP_SOURCE_QUENCH,
+  ICMP_SR_FAILED,
+  ICMP_TIME_EXCEEDED,
+  ICMP_TIMESTAMP,
+  ICMP_TIMESTAMPREPLY,
+  icmpCode,
+  icmpMtu,
+  icmpRest,
+  icmpType,
+  NR_ICMP_TYPES,
+} from "../../wire/icmp.ts";
+import { ipDaddr, ipHeaderLen, ipProtocol, ipSaddr, ipTos } from "../../wire/ipv4.ts";
+import { DROP } from "../core/drop-reason.ts";
+import { RTN_BROADCAST, RTN_MULTICAST, RTN_UNICAST } from "../core/dst.ts";
+import type { NetNs } from "../core/net-ns.ts";
+import type { Skb } from "../core/skb.ts";
+import { icmpReply } from "./icmp.ts";
+import { inDevOf, inetAddrOnlink } from "./in-device.ts";
+import { type Ipv4Net, ipv4Of, type NetProtocol } from "./ipv4-net.ts";
+import { inetAddrType, ipRouteOutput } from "./route.ts";
+import { updatePmtu, updateRedirect } from "./route-exception.ts";
+
+const IP_HLEN = 20;
+const NR_ICMP_UNREACH = 15;
+const DAY_MS = 86_400_000;
+
+/** protocols[1]. */
+export const icmpProtocol: NetProtocol = { rcv: icmpRcv, err: icmpErr };
+
+/** A received ICMP message, `data` at its header. Takes it. */
+function icmpRcv(skb: Skb): void {
+  const ns = skb.dev!.ns;
+  const net = ipv4Of(ns);
+  const view = skb.view;
+  const off = skb.data;
+  if (skb.tail - off < ICMP_HLEN) {
+    skb.drop(DROP.PKT_TOO_SMALL);
+    return;
+  }
+  if (inetChecksum(view, off, skb.tail - off) !== 0) {
+    skb.drop(DROP.BAD_CSUM);
+    return;
+  }
+  const type = icmpType(view, off);
+  if (type > NR_ICMP_TYPES) {
+    skb.drop(DROP.UNHANDLED_PROTO);
+    return;
+  }
+  const dstType = skb.dst!.type;
+  if ((dstType === RTN_BROADCAST || dstType === RTN_MULTICAST) && !answersBroadcast(net, type)) {
+    skb.drop(DROP.ICMP_BAD);
+    return;
+  }
+  switch (type) {
+    case ICMP_ECHO:
+      if (net.sysctls.icmpEchoIgnoreAll === 0) icmpEcho(ns, skb);
+      break;
+    case ICMP_ECHOREPLY:
+      if (net.icmp.echoReplyRcv !== null) net.icmp.echoReplyRcv(skb);
+      break;
+    case ICMP_DEST_UNREACH:
+    case ICMP_SOURCE_QUENCH:
+    case ICMP_TIME_EXCEEDED:
+    case ICMP_PARAMETERPROB:
+      icmpUnreach(ns, skb, type);
+      break;
+    case ICMP_REDIRECT:
+      icmpRedirect(ns, skb);
+      break;
+    case ICMP_TIMESTAMP:
+      icmpTimestamp(ns, skb);
+      break;
+    default:
+      break;
+  }
+  skb.consume();
+}
+
+/** RFC 1122 3.2.2.6: a broadcast query may be left alone; anything else to a broadcast is ignored. */
+function answersBroadcast(net: Ipv4Net, type: number): boolean {
+  if (type === ICMP_ECHO || type === ICMP_TIMESTAMP) return net.sysctls.icmpEchoIgnoreBroadcasts === 0;
+  return type === ICMP_ADDRESS || type === ICMP_ADDRESSREPLY;
+}
+
+/** A copy of the message behind free room for headers, its type turned into `type`, checksum 0. */
+function replyOf(ns: NetNs, skb: Skb, type: number, lenBytes: number): Skb {
+  const reply = ns.kernel.pool.alloc(IP_HLEN + lenBytes);
+  reply.data += IP_HLEN;
+  reply.tail = reply.data;
+  const at = reply.put(lenBytes);
+  reply.bytes.set(skb.bytes.subarray(skb.data, skb.data + Math.min(lenBytes, skb.tail - skb.data)), at);
+  reply.view.setUint8(at, type);
+  reply.view.setUint16(at + 2, 0);
+  return reply;
+}
+
+function icmpEcho(ns: NetNs, skb: Skb): void {
+  icmpReply(ns, skb, replyOf(ns, skb, ICMP_ECHOREPLY, skb.tail - skb.data), ICMP_ECHOREPLY);
+}
+
+/** Receive and transmit times are milliseconds since midnight. */
+function icmpTimestamp(ns: NetNs, skb: Skb): void {
+  if (skb.tail - skb.data < ICMP_HLEN + 12) return;
+  const reply = replyOf(ns, skb, ICMP_TIMESTAMPREPLY, ICMP_HLEN + 12);
+  const now = Math.floor(ns.kernel.sim.now / MS) % DAY_MS;
+  reply.view.setUint8(reply.data + 1, 0);
+  reply.view.setUint32(reply.data + 12, now);
+  reply.view.setUint32(reply.data + 16, now);
+  icmpReply(ns, skb, reply, ICMP_TIMESTAMPREPLY);
+}
+
+/** icmp_unreach: an error about a packet from here. */
+function icmpUnreach(ns: NetNs, skb: Skb, type: number): void {
+  const view = skb.view;
+  const off = skb.data;
+  if (skb.tail - off < ICMP_HLEN + IP_HLEN || ipHeaderLen(view, off + ICMP_HLEN) < IP_HLEN) return;
+  const code = icmpCode(view, off);
+  let info = 0;
+  if (type === ICMP_DEST_UNREACH) {
+    if (code > NR_ICMP_UNREACH || code === ICMP_SR_FAILED) return;
+    if (code === ICMP_FRAG_NEEDED) info = icmpMtu(view, off);
+  } else if (type === ICMP_PARAMETERPROB) info = icmpRest(view, off) >>> 24;
+  else if (type === ICMP_TIME_EXCEEDED && code === ICMP_EXC_FRAGTIME) return;
+  const net = ipv4Of(ns);
+  if (net.sysctls.icmpIgnoreBogusErrorResponses === 0) {
+    if (inetAddrType(ns, ipDaddr(view, off + ICMP_HLEN)) === RTN_BROADCAST) return;
+  }
+  socketDeliver(net, skb, type, code, info);
+}
+
+/** icmp_socket_deliver: raw sockets, then the transport whose packet is quoted. */
+function socketDeliver(net: Ipv4Net, skb: Skb, type: number, code: number, info: number): void {
+  const start = skb.data;
+  const quoted = start + ICMP_HLEN;
+  if (skb.tail < quoted + ipHeaderLen(skb.view, quoted) + 8) return;
+  const protocol = ipProtocol(skb.view, quoted);
+  skb.data = quoted;
+  if (net.rawErr !== null) net.rawErr(skb, type, code, info);
+  const transport = net.protocols[protocol];
+  if (transport !== null) transport.err(skb, type, code, info);
+  skb.data = start;
+}
+
+/** icmp_err: an error about an ICMP message from here; `data` at the quoted IP header. */
+function icmpErr(skb: Skb, type: number, code: number, info: number): void {
+  const ns = skb.dev!.ns;
+  const view = skb.view;
+  const off = skb.data;
+  const inner = off + ipHeaderLen(view, off);
+  if (type === ICMP_DEST_UNREACH && code === ICMP_FRAG_NEEDED) ipv4UpdatePmtu(ns, skb, info);
+  if (icmpType(view, inner) !== ICMP_ECHO) return;
+  const net = ipv4Of(ns);
+  if (net.icmp.pingErr !== null) net.icmp.pingErr(skb, type, code, info);
+}
+
+/** Notes the path MTU for the route of the quoted packet; `data` at its IP header (ipv4_update_pmtu). */
+export function ipv4UpdatePmtu(ns: NetNs, skb: Skb, mtu: number): void {
+  const daddr = ipDaddr(skb.view, skb.data);
+  const dst = ipRouteOutput(ns, daddr, ipSaddr(skb.view, skb.data), 0, 0, ipTos(skb.view, skb.data));
+  if (dst !== null) updatePmtu(ns, dst, daddr, mtu);
+}
+
+/** icmp_redirect and __ip_do_redirect: another gateway of the same link is nearer. */
+function icmpRedirect(ns: NetNs, skb: Skb): void {
+  const view = skb.view;
+  const off = skb.data;
+  if (skb.tail - off < ICMP_HLEN + IP_HLEN || icmpCode(view, off) > 3) return;
+  const net = ipv4Of(ns);
+  const gateway = icmpRest(view, off);
+  const quoted = off + ICMP_HLEN;
+  const daddr = ipDaddr(view, quoted);
+  const from = ipSaddr(view, skb.netOff);
+  const dst = ipRouteOutput(ns, daddr, ipSaddr(view, quoted), 0, 0);
+  if (dst !== null && dst.dev === skb.dev && redirectAllowed(net, skb, dst.gateway || daddr, from, gateway)) {
+    updateRedirect(ns, dst, daddr, gateway);
+  }
+  socketDeliver(net, skb, ICMP_REDIRECT, icmpCode(view, off), gateway);
+}
+
+/** Only from the gateway in use, to another host of the link. */
+function redirectAllowed(net: Ipv4Net, skb: Skb, hop: number, from: number, gateway: number): boolean {
+  const inDev = inDevOf(skb.dev!);
+  if (inDev === null || from !== hop || gateway === hop) return false;
+  const { confAll } = net;
+  const { conf } = inDev;
+  const both = confAll.acceptRedirects & conf.acceptRedirects;
+  const accepts = conf.forwarding !== 0 ? both : confAll.acceptRedirects | conf.acceptRedirects;
+  if (accepts === 0 || gateway >>> 28 === 0xe || gateway === -1 || gateway >>> 24 === 0) return false;
+  if ((confAll.sharedMedia | conf.sharedMedia) === 0) return inetAddrOnlink(inDev, gateway, hop);
+  return inetAddrType(net.ns, gateway) === RTN_UNICAST;
+}

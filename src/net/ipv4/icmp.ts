@@ -1,0 +1,206 @@
+/** ICMP, the sending side (RFC 792, RFC 1122 3.2.2, RFC 1812 4.3; net/ipv4/icmp.c): errors, answers, rate limits. */
+import { MS, SEC } from "../../sim/sim.ts";
+import type { Prng } from "../../util/prng.ts";
+import { inetChecksum } from "../../wire/checksum.ts";
+import {
+  ICMP_DEST_UNREACH,
+  ICMP_FRAG_NEEDED,
+  ICMP_HLEN,
+  ICMP_PARAMETERPROB,
+  ICMP_REDIRECT,
+  ICMP_SOURCE_QUENCH,
+  ICMP_TIME_EXCEEDED,
+  icmpIsError,
+  NR_ICMP_TYPES,
+} from "../../wire/icmp.ts";
+import {
+  IP_OFFSET,
+  IPPROTO_ICMP,
+  ipDaddr,
+  ipFragOff,
+  ipHeaderLen,
+  ipProtocol,
+  ipSaddr,
+  ipTos,
+} from "../../wire/ipv4.ts";
+import { type Dst, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST } from "../core/dst.ts";
+import { IFF_LOOPBACK, type NetDevice } from "../core/net-device.ts";
+import type { NetNs } from "../core/net-ns.ts";
+import { PACKET_HOST, type Skb } from "../core/skb.ts";
+import { RT_SCOPE_LINK, RT_SCOPE_UNIVERSE } from "./fib.ts";
+import { inetSelectAddr } from "./inet-select-addr.ts";
+import { ipSelectIdent } from "./ip-ident.ts";
+import { ipBuildHeader, ipLocalOut } from "./ip-output.ts";
+import { type Ipv4Net, ipv4Of } from "./ipv4-net.ts";
+import { ipRouteOutput, routeSource, skbSetRoute } from "./route.ts";
+import { dstMtu } from "./route-exception.ts";
+
+const IP_HLEN = 20;
+/** An error with its IP header is at most this long (RFC 1812 4.3.2.3). */
+const ICMP_ERROR_MAX = 576;
+/** TOS of errors: the precedence of internetwork control. */
+const IPTOS_PREC_INTERNETCONTROL = 0xc0;
+const IPTOS_TOS_MASK = 0x1e;
+
+/** The bucket that all namespaces of a kernel share (icmp_global). */
+export class IcmpGlobal {
+  credit = 0;
+  stampNs = Number.NEGATIVE_INFINITY;
+  readonly prng: Prng;
+  constructor(prng: Prng) {
+    this.prng = prng;
+  }
+}
+
+/** ICMP of a namespace. */
+export interface IcmpState {
+  readonly global: IcmpGlobal;
+  /** Ping sockets (ping_rcv): sees each echo reply, `data` at the ICMP header; takes a copy when it wants one. */
+  echoReplyRcv: ((skb: Skb) => boolean) | null;
+  /** Ping sockets (ping_err): an error about an echo request that was sent from here; `data` at the quoted IP header. */
+  pingErr: ((skb: Skb, type: number, code: number, info: number) => void) | null;
+}
+
+export function icmpInit(prng: Prng, shared: IcmpState | null): IcmpState {
+  const global = shared === null ? new IcmpGlobal(prng) : shared.global;
+  return { global, echoReplyRcv: null, pingErr: null };
+}
+
+export function icmpOf(ns: NetNs): IcmpState {
+  return ipv4Of(ns).icmp;
+}
+
+/** No limit for this type (icmpv4_mask_allow). */
+function unlimited(net: Ipv4Net, type: number, code: number): boolean {
+  if (type > NR_ICMP_TYPES || (type === ICMP_DEST_UNREACH && code === ICMP_FRAG_NEEDED)) return true;
+  return ((1 << type) & net.sysctls.icmpRatemask) === 0;
+}
+
+/** The limit of the whole machine: icmp_msgs_per_sec, icmp_msgs_burst (icmp_global_allow). */
+function globalAllow(net: Ipv4Net): boolean {
+  const global = net.icmp.global;
+  const now = net.ns.kernel.sim.now;
+  const elapsedNs = Math.min(now - global.stampNs, SEC);
+  if (elapsedNs >= SEC / 50) {
+    const more = Math.floor((net.sysctls.icmpMsgsPerSec * elapsedNs) / SEC);
+    if (more > 0) {
+      global.stampNs = now;
+      global.credit = Math.min(global.credit + more, net.sysctls.icmpMsgsBurst);
+    }
+  }
+  if (global.credit === 0) return false;
+  // A random amount on top, so that nobody can count the machine's other answers (CVE-2020-25705).
+  global.credit = Math.max(global.credit - global.prng.below(3), 0);
+  return true;
+}
+
+/** The limit of one destination (icmpv4_xrlim_allow). */
+function peerAllow(net: Ipv4Net, dst: Dst, daddr: number): boolean {
+  if ((dst.dev.flags & IFF_LOOPBACK) !== 0) return true;
+  const now = net.ns.kernel.sim.now;
+  return net.peers.get(daddr, now).allow(now, net.sysctls.icmpRatelimit * MS);
+}
+
+/** Whether an error about this packet is allowed at all. */
+function mayComplain(skbIn: Skb): boolean {
+  const dst = skbIn.dst;
+  if (dst === null || skbIn.netOff < 0 || skbIn.pktType !== PACKET_HOST) return false;
+  if (dst.type === RTN_BROADCAST || dst.type === RTN_MULTICAST) return false;
+  const view = skbIn.view;
+  const off = skbIn.netOff;
+  if ((ipFragOff(view, off) & IP_OFFSET) !== 0) return false;
+  const headerLen = ipHeaderLen(view, off);
+  if (ipProtocol(view, off) !== IPPROTO_ICMP) return true;
+  if (off + headerLen >= skbIn.tail) return false;
+  const type = view.getUint8(off + headerLen);
+  return type <= NR_ICMP_TYPES && !icmpIsError(type);
+}
+
+/** Source of an error: the address that the packet was for, else what the route back gives (0). */
+function errorSource(net: Ipv4Net, skbIn: Skb): number {
+  if (skbIn.dst!.type === RTN_LOCAL) return ipDaddr(skbIn.view, skbIn.netOff);
+  if (net.sysctls.icmpErrorsUseInboundIfaddr === 0) return 0;
+  const inbound = skbIn.iif === 0 ? undefined : net.ns.deviceByIndex(skbIn.iif);
+  return inbound === undefined
+    ? 0
+    : inetSelectAddr(inbound, ipSaddr(skbIn.view, skbIn.netOff), RT_SCOPE_LINK);
+}
+
+/**
+ * Sends an ICMP error about a packet whose IP header stands at `netOff` and whose `dst` is set, if the rules and limits
+ * allow it (__icmp_send). `info` is the second word: an MTU, a gateway (int32). The packet stays the caller's.
+ */
+export function icmpSend(ns: NetNs, skbIn: Skb, type: number, code: number, info: number): void {
+  if (!mayComplain(skbIn)) return;
+  const net = ipv4Of(ns);
+  const view = skbIn.view;
+  const off = skbIn.netOff;
+  const exempt = unlimited(net, type, code);
+  const fromLo = skbIn.dev !== null && (skbIn.dev.flags & IFF_LOOPBACK) !== 0;
+  if (!exempt && !fromLo && !globalAllow(net)) return;
+  const isError =
+    type === ICMP_DEST_UNREACH ||
+    type === ICMP_SOURCE_QUENCH ||
+    type === ICMP_TIME_EXCEEDED ||
+    type === ICMP_PARAMETERPROB ||
+    type === ICMP_REDIRECT;
+  const tosIn = ipTos(view, off);
+  const tos = isError ? (tosIn & IPTOS_TOS_MASK) | IPTOS_PREC_INTERNETCONTROL : tosIn;
+  const daddr = ipSaddr(view, off);
+  const mark = net.sysctls.fwmarkReflect !== 0 ? skbIn.mark : 0;
+  const wanted = errorSource(net, skbIn);
+  const dst = ipRouteOutput(ns, daddr, wanted, 0, mark, tos);
+  if (dst === null) return;
+  if (!exempt && !peerAllow(net, dst, daddr)) return;
+  const room = Math.min(dstMtu(ns, dst, daddr), ICMP_ERROR_MAX) - IP_HLEN - ICMP_HLEN;
+  if (room <= IP_HLEN) return;
+  const quoted = Math.min(skbIn.tail - off, room);
+  const skb = ns.kernel.pool.alloc(ICMP_HLEN + quoted + IP_HLEN);
+  skb.data += IP_HLEN;
+  skb.tail = skb.data;
+  const at = skb.put(ICMP_HLEN + quoted);
+  skb.view.setUint16(at, (type << 8) | code);
+  skb.view.setUint16(at + 2, 0);
+  skb.view.setInt32(at + 4, info);
+  skb.bytes.set(skbIn.bytes.subarray(off, off + quoted), at + ICMP_HLEN);
+  skb.mark = mark;
+  icmpPush(ns, skb, dst, wanted !== 0 ? wanted : routeSource(dst, daddr), daddr, tos);
+}
+
+/** Sends an ICMP message that stands at `data`, checksum field 0 (icmp_push_reply). Takes it. */
+export function icmpPush(ns: NetNs, skb: Skb, dst: Dst, saddr: number, daddr: number, tos: number): void {
+  const at = skb.data;
+  skb.view.setUint16(at + 2, inetChecksum(skb.view, at, skb.tail - at));
+  const id = ipSelectIdent(ns, saddr, daddr, IPPROTO_ICMP);
+  ipBuildHeader(skb, saddr, daddr, IPPROTO_ICMP, tos, ipv4Of(ns).defaultTtl, false, id);
+  skbSetRoute(skb, dst, daddr);
+  ipLocalOut(ns, skb);
+}
+
+/**
+ * The address that a received packet is answered from: its destination, unless that was a broadcast
+ * (fib_compute_spec_dst). 0: none.
+ */
+export function computeSpecDst(ns: NetNs, skb: Skb, dev: NetDevice): number {
+  if (skb.dst !== null && skb.dst.type === RTN_LOCAL) return ipDaddr(skb.view, skb.netOff);
+  const back = ipRouteOutput(ns, ipSaddr(skb.view, skb.netOff), 0, 0, 0);
+  if (back !== null) return routeSource(back, ipSaddr(skb.view, skb.netOff));
+  return inetSelectAddr(dev, 0, RT_SCOPE_UNIVERSE);
+}
+
+/** Answers a received query with the message that stands at `data` of `reply` (icmp_reply). Takes `reply` only. */
+export function icmpReply(ns: NetNs, query: Skb, reply: Skb, type: number): void {
+  const net = ipv4Of(ns);
+  const exempt = unlimited(net, type, 0);
+  const daddr = ipSaddr(query.view, query.netOff);
+  const source = computeSpecDst(ns, query, query.dev!);
+  const tos = ipTos(query.view, query.netOff);
+  reply.mark = net.sysctls.fwmarkReflect !== 0 ? query.mark : 0;
+  const allowed = exempt || globalAllow(net);
+  const dst = allowed ? ipRouteOutput(ns, daddr, source, 0, reply.mark, tos) : null;
+  if (dst === null || !(exempt || peerAllow(net, dst, daddr))) {
+    reply.consume();
+    return;
+  }
+  icmpPush(ns, reply, dst, source, daddr, tos);
+}

@@ -1,0 +1,33 @@
+/** Routes of sockets: looked up once and kept until the tables change (sk_dst_check, ip_route_connect). */
+import { SysError } from "../../util/errors.ts";
+import { type Dst, RTN_BROADCAST } from "../core/dst.ts";
+import { ipv4Of } from "./ipv4-net.ts";
+import { ipRouteOutput, routeSource } from "./route.ts";
+import type { Sock } from "./sock.ts";
+
+/** The kept route of a connected socket, looked up again when it is out of date; null when there is none any more. */
+export function skDstCheck(sk: Sock): Dst | null {
+  const generation = ipv4Of(sk.ns).routeGeneration;
+  if (sk.dst !== null && sk.dstGeneration === generation) return sk.dst;
+  const oif = sk.boundDev === null ? 0 : sk.boundDev.ifindex;
+  sk.dst = ipRouteOutput(sk.ns, sk.daddr, sk.saddr, oif, sk.mark, sk.tos);
+  sk.dstGeneration = generation;
+  return sk.dst;
+}
+
+/** Result of {@link skRouteOutput}, overwritten by the next call. */
+const found: { dst: Dst | null; source: number } = { dst: null, source: 0 };
+
+/**
+ * Route from a socket to `daddr` and the source address it gives; the result is valid until the next call. Throws the
+ * routing errno, EACCES for a broadcast address unless `broadcast`.
+ */
+export function skRouteOutput(sk: Sock, daddr: number, broadcast = false): { dst: Dst; source: number } {
+  const oif = sk.boundDev === null ? 0 : sk.boundDev.ifindex;
+  const dst = ipRouteOutput(sk.ns, daddr, sk.saddr, oif, sk.mark, sk.tos);
+  if (dst === null) throw new SysError(ipv4Of(sk.ns).routeError);
+  if (dst.type === RTN_BROADCAST && !broadcast) throw new SysError("EACCES");
+  found.dst = dst;
+  found.source = sk.saddr !== 0 ? sk.saddr : routeSource(dst, daddr);
+  return found as { dst: Dst; source: number };
+}

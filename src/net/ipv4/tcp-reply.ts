@@ -1,0 +1,78 @@
+/** Segments without a whole socket: RST, and those of requests and TIME-WAIT (tcp_v4_send_reset, tcp_v4_send_ack). */
+import { IP_HLEN, IPPROTO_TCP, l4ChecksumSet } from "../../wire/ipv4.ts";
+import { TCP_ACK, TCP_FIN, TCP_HLEN, TCP_RST, TCP_SYN } from "../../wire/tcp.ts";
+import { type TcpOptions, tcpOptionsLen, writeTcpOptions } from "../../wire/tcp-options.ts";
+import { RTN_LOCAL } from "../core/dst.ts";
+import type { NetDevice } from "../core/net-device.ts";
+import type { NetNs } from "../core/net-ns.ts";
+import type { Skb } from "../core/skb.ts";
+import { ipBuildHeader, ipLocalOut } from "./ip-output.ts";
+import { ipv4Of } from "./ipv4-net.ts";
+import { ipRouteOutput, skbSetRoute } from "./route.ts";
+import { tcpOf } from "./tcp-net.ts";
+import type { TcpSegment } from "./tcp-segment.ts";
+
+/** Where a reply goes: a mini socket, or {@link replyTo} filled from a packet. */
+export interface ReplyAddress {
+  saddr: number;
+  daddr: number;
+  sport: number;
+  dport: number;
+  mark: number;
+  tos: number;
+  boundDev: NetDevice | null;
+}
+
+const replyTo: ReplyAddress = { saddr: 0, daddr: 0, sport: 0, dport: 0, mark: 0, tos: 0, boundDev: null };
+
+/** Sends a segment without data: DF, IP id 0. Nothing when there is no route. */
+export function tcpSendReply(
+  ns: NetNs,
+  to: ReplyAddress,
+  seq: number,
+  ack: number,
+  flags: number,
+  window: number,
+  options: TcpOptions | null,
+): void {
+  const oif = to.boundDev === null ? 0 : to.boundDev.ifindex;
+  const dst = ipRouteOutput(ns, to.daddr, to.saddr, oif, to.mark);
+  if (dst === null) return;
+  const headerLen = TCP_HLEN + (options === null ? 0 : tcpOptionsLen(options));
+  const skb = ns.kernel.pool.alloc(IP_HLEN + headerLen);
+  const { view } = skb;
+  const off = skb.data + IP_HLEN;
+  skb.data = off;
+  skb.tail = off + headerLen;
+  view.setUint16(off, to.sport);
+  view.setUint16(off + 2, to.dport);
+  view.setInt32(off + 4, seq);
+  view.setInt32(off + 8, ack);
+  view.setUint16(off + 12, (headerLen << 10) | flags);
+  view.setUint16(off + 14, window);
+  view.setInt32(off + 16, 0);
+  if (options !== null) writeTcpOptions(view, off + TCP_HLEN, options);
+  tcpOf(ns).outSegs++;
+  skbSetRoute(skb, dst, to.daddr);
+  skb.mark = to.mark;
+  ipBuildHeader(skb, to.saddr, to.daddr, IPPROTO_TCP, to.tos, ipv4Of(ns).defaultTtl, true, 0);
+  l4ChecksumSet(skb.bytes, view, skb.data);
+  ipLocalOut(ns, skb);
+}
+
+/** Refuses a segment with RST (tcp_v4_send_reset); nothing for a RST, or for one that was not for this machine. */
+export function tcpSendReset(ns: NetNs, skb: Skb, seg: TcpSegment): void {
+  if ((seg.flags & TCP_RST) !== 0) return;
+  if (skb.dst !== null && skb.dst.type !== RTN_LOCAL) return;
+  replyTo.saddr = seg.daddr;
+  replyTo.daddr = seg.saddr;
+  replyTo.sport = seg.dport;
+  replyTo.dport = seg.sport;
+  tcpOf(ns).outRsts++;
+  if ((seg.flags & TCP_ACK) !== 0) {
+    tcpSendReply(ns, replyTo, seg.ack, 0, TCP_RST, 0, null);
+    return;
+  }
+  const used = ((seg.flags & TCP_SYN) !== 0 ? 1 : 0) + ((seg.flags & TCP_FIN) !== 0 ? 1 : 0) + seg.len;
+  tcpSendReply(ns, replyTo, 0, (seg.seq + used) | 0, TCP_RST | TCP_ACK, 0, null);
+}

@@ -1,0 +1,230 @@
+/** What may be sent now, and sending it again (tcp_write_xmit, tcp_retransmit_skb in net/ipv4/tcp_output.c). */
+import { TCP_ACK, TCP_FIN, TCP_PSH, TCP_SYN } from "../../wire/tcp.ts";
+import { inCwndReduction, tcpCwndValidate } from "./tcp-cong.ts";
+import { tcpOf } from "./tcp-net.ts";
+import { tcpEventNewDataSent, tcpTransmit } from "./tcp-output.ts";
+import { TCPCB_EVER_RETRANS, TCPCB_LOST, TCPCB_SACKED_ACKED, TCPCB_SACKED_RETRANS } from "./tcp-queue.ts";
+import { tcpCheckProbeTimer, tcpResetXmitTimer, tcpScheduleLossProbe } from "./tcp-rto.ts";
+import {
+  after,
+  TCP_CA_RECOVERY,
+  TCP_NAGLE_CORK,
+  TCP_NAGLE_OFF,
+  TCP_NAGLE_PUSH,
+  type TcpSock,
+  TIME_REO_TIMEOUT,
+  TIME_RETRANS,
+} from "./tcp-sock.ts";
+import { GSO_MAX_SIZE, tcpCurrentMss } from "./tcp-window.ts";
+
+const PUSH_NORMAL = 0;
+const PUSH_ONE = 1;
+/** Sends one segment whatever the window says: the probe of the tail. */
+export const PUSH_PROBE = 2;
+
+/** How many segments one super packet may have: what leaves in a millisecond, more when the path is short. */
+function tcpTsoSegs(sk: TcpSock, mss: number): number {
+  let bytes = sk.pacingRate / 1024;
+  const r = sk.minRttUs >>> 9;
+  if (r < 32) bytes += GSO_MAX_SIZE >>> r;
+  return Math.max(Math.floor(Math.min(bytes, GSO_MAX_SIZE) / mss), 2);
+}
+
+/** Whether a short segment must wait for the ACK of the last short one (tcp_nagle_check; Minshall's rule). */
+function nagleWaits(sk: TcpSock, partial: boolean, nonagle: number): boolean {
+  if (!partial) return false;
+  if ((nonagle & TCP_NAGLE_CORK) !== 0) return true;
+  if (nonagle !== 0 || sk.queue.inFlight === 0) return false;
+  return after(sk.sndSml, sk.sndUna) && !after(sk.sndSml, sk.sndNxt);
+}
+
+/** Segments of a record of `len` bytes. */
+function pcount(len: number, mss: number): number {
+  return len <= mss ? 1 : Math.ceil(len / mss);
+}
+
+/** How many segments the congestion window lets go (tcp_cwnd_test). */
+function cwndQuota(sk: TcpSock, flags: number, segs: number): number {
+  if ((flags & TCP_FIN) !== 0 && segs === 1) return 1;
+  const inFlight = sk.packetsInFlight();
+  if (inFlight >= sk.sndCwnd) return 0;
+  return Math.min(Math.max(sk.sndCwnd >> 1, 1), sk.sndCwnd - inFlight);
+}
+
+/** Whether to wait for more of the window before cutting a super packet (tcp_tso_should_defer). */
+function shouldDefer(sk: TcpSock, len: number, isTail: boolean, flags: number, maxSegs: number): boolean {
+  if (sk.caState >= TCP_CA_RECOVERY) return false;
+  const { now } = sk.ns.kernel.sim;
+  if (now - sk.wstampNs > 1_000_000) return false;
+  const { queue } = sk;
+  const sendWin = (sk.wndEnd() - queue.seq[queue.sent & queue.mask]) | 0;
+  const congWin = (sk.sndCwnd - sk.packetsInFlight()) * sk.mssCache;
+  const limit = Math.min(sendWin, congWin);
+  if (limit >= maxSegs * sk.mssCache) return false;
+  if (!isTail && limit >= len) return false;
+  if (limit >= Math.floor(Math.min(sk.sndWnd, sk.sndCwnd * sk.mssCache) / 3)) return false;
+  if (queue.inFlight === 0) return false;
+  const headAge = now - queue.sentNs[queue.head & queue.mask];
+  if (headAge < (sk.srttUs >> 4) * 1000) return false;
+  if (Math.min(congWin, sendWin) <= len) return true;
+  return (flags & TCP_FIN) === 0;
+}
+
+/** How many bytes of a record of several segments may go as one super packet (tcp_mss_split_point). */
+function splitPoint(
+  sk: TcpSock,
+  seq: number,
+  len: number,
+  isTail: boolean,
+  mss: number,
+  maxSegs: number,
+  nonagle: number,
+): number {
+  const window = (sk.wndEnd() - seq) | 0;
+  const maxLen = mss * maxSegs;
+  if (maxLen <= window && !isTail) return maxLen;
+  const needed = Math.min(len, window);
+  if (maxLen <= needed) return maxLen;
+  const partial = needed % mss;
+  return nagleWaits(sk, partial !== 0, nonagle) ? needed - partial : needed;
+}
+
+/**
+ * Cuts the first waiting record into segments of `mss` and sends `len` bytes of it. The last of several carries PSH, as
+ * a super packet does.
+ */
+function sendBurst(sk: TcpSock, len: number, mss: number): number {
+  const { queue } = sk;
+  const index = queue.sent;
+  if (queue.lengthOf(index) > len) queue.split(index, len, TCP_PSH | TCP_FIN);
+  let segs = 1;
+  for (let left = len; left > mss; left -= mss, segs++) queue.split(index + segs - 1, mss, TCP_PSH | TCP_FIN);
+  if (segs > 1) queue.flags[(index + segs - 1) & queue.mask] |= TCP_PSH;
+  for (let n = 0; n < segs; n++) {
+    const i = queue.sent & queue.mask;
+    const count = queue.lengthOf(queue.sent);
+    const seq = queue.seq[i];
+    const end = queue.end[i];
+    const flags = queue.flags[i] | TCP_ACK;
+    tcpEventNewDataSent(sk);
+    if (count < mss && count > 0) sk.sndSml = end;
+    tcpTransmit(sk, seq, count, flags);
+  }
+  return segs;
+}
+
+/**
+ * Sends what the windows allow (tcp_write_xmit). True when something waits and nothing is in flight, so that the window
+ * must be probed.
+ */
+export function tcpWriteXmit(sk: TcpSock, mss: number, nonagle: number, pushOne: number): boolean {
+  const { queue } = sk;
+  const maxSegs = tcpTsoSegs(sk, mss);
+  let sentPackets = 0;
+  let limited = false;
+  while (queue.hasUnsent) {
+    const i = queue.sent & queue.mask;
+    const len = queue.lengthOf(queue.sent);
+    const flags = queue.flags[i];
+    const seq = queue.seq[i];
+    const isTail = queue.sent === queue.tail - 1;
+    const segs = pcount(len, mss);
+    let quota = cwndQuota(sk, flags, segs);
+    if (quota === 0) {
+      if (pushOne !== PUSH_PROBE) break;
+      quota = 1;
+    }
+    const firstEnd = len > mss ? (seq + mss) | 0 : queue.end[i];
+    if (after(firstEnd, sk.wndEnd())) break;
+    const effective = isTail ? nonagle : TCP_NAGLE_PUSH;
+    let limit = len;
+    if (segs === 1) {
+      const forced = (effective & TCP_NAGLE_PUSH) !== 0 || (flags & TCP_FIN) !== 0;
+      if (!forced && nagleWaits(sk, len < mss, effective)) break;
+    } else {
+      if (pushOne === PUSH_NORMAL && shouldDefer(sk, len, isTail, flags, maxSegs)) {
+        limited = true;
+        break;
+      }
+      limit = Math.min(len, splitPoint(sk, seq, len, isTail, mss, Math.min(quota, maxSegs), nonagle));
+    }
+    sentPackets += sendBurst(sk, limit, mss);
+    if (pushOne !== PUSH_NORMAL) break;
+  }
+  limited ||= sk.packetsInFlight() >= sk.sndCwnd;
+  if (sentPackets > 0 || limited) tcpCwndValidate(sk, limited);
+  if (sentPackets > 0) {
+    if (inCwndReduction(sk)) sk.prrOut += sentPackets;
+    if (pushOne !== PUSH_PROBE) tcpScheduleLossProbe(sk, false);
+    return false;
+  }
+  return queue.inFlight === 0 && queue.hasUnsent;
+}
+
+/** The Nagle setting of the socket. */
+export function nonagleOf(sk: TcpSock): number {
+  return sk.noDelay ? TCP_NAGLE_OFF : 0;
+}
+
+/** Sends what waits, or starts to probe the window (__tcp_push_pending_frames). */
+export function tcpPushPendingFrames(sk: TcpSock, mss: number, nonagle: number): void {
+  if (tcpWriteXmit(sk, mss, nonagle, PUSH_NORMAL)) tcpCheckProbeTimer(sk);
+}
+
+/** Sends one super packet while more is being written (tcp_push_one). */
+export function tcpPushOne(sk: TcpSock, mss: number): void {
+  tcpWriteXmit(sk, mss, TCP_NAGLE_PUSH, PUSH_ONE);
+}
+
+/** After an ACK or new room: sends what waits (tcp_push_pending_frames). */
+export function tcpDataSndCheck(sk: TcpSock): void {
+  if (sk.queue.hasUnsent) tcpPushPendingFrames(sk, tcpCurrentMss(sk), nonagleOf(sk));
+}
+
+/** Sends record `index` again, cut to one segment. False when it cannot be sent. */
+export function tcpRetransmit(sk: TcpSock, index: number): boolean {
+  const { queue } = sk;
+  const mss = tcpCurrentMss(sk);
+  if (queue.lengthOf(index) > mss) {
+    queue.split(index, mss, TCP_PSH | TCP_FIN);
+    const b = (index + 1) & queue.mask;
+    if ((queue.state[b] & TCPCB_LOST) !== 0) sk.lostOut++;
+    if ((queue.state[b] & TCPCB_SACKED_ACKED) !== 0) sk.sackedOut++;
+    if ((queue.state[b] & TCPCB_SACKED_RETRANS) !== 0) sk.retransOut++;
+  }
+  const i = index & queue.mask;
+  const flags = queue.flags[i];
+  if (sk.queue.inFlight > 0 && after((queue.seq[i] + 1) | 0, sk.wndEnd()) && queue.seq[i] !== sk.sndUna)
+    return false;
+  queue.sentNs[i] = sk.ns.kernel.sim.now;
+  const ok = tcpTransmit(
+    sk,
+    queue.seq[i],
+    queue.lengthOf(index),
+    (flags & TCP_SYN) !== 0 ? flags : flags | TCP_ACK,
+  );
+  tcpOf(sk.ns).retransSegs++;
+  sk.totalRetrans++;
+  if ((queue.state[i] & TCPCB_SACKED_RETRANS) === 0) {
+    queue.state[i] |= TCPCB_SACKED_RETRANS;
+    sk.retransOut++;
+  }
+  queue.state[i] |= TCPCB_EVER_RETRANS;
+  if (sk.retransStampMs === 0) sk.retransStampMs = sk.timestamp() || 1;
+  sk.undoRetrans++;
+  return ok;
+}
+
+/** Sends lost segments again as far as the congestion window goes (tcp_xmit_retransmit_queue). */
+export function tcpXmitRetransmitQueue(sk: TcpSock): void {
+  const { queue } = sk;
+  for (let index = queue.head; index < queue.sent && sk.lostOut > sk.retransOut; index++) {
+    const state = queue.state[index & queue.mask];
+    if ((state & TCPCB_LOST) === 0 || (state & (TCPCB_SACKED_ACKED | TCPCB_SACKED_RETRANS)) !== 0) continue;
+    if (sk.packetsInFlight() >= sk.sndCwnd) return;
+    if (!tcpRetransmit(sk, index)) return;
+    if (inCwndReduction(sk)) sk.prrOut++;
+    if (index === queue.head && sk.timePending !== TIME_REO_TIMEOUT)
+      tcpResetXmitTimer(sk, TIME_RETRANS, sk.rtoNs);
+  }
+}

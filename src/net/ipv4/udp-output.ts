@@ -1,0 +1,50 @@
+/** Sending a UDP datagram (udp_sendmsg, udp_send_skb in net/ipv4/udp.c; __ip_make_skb in net/ipv4/ip_output.c). */
+import { SysError } from "../../util/errors.ts";
+import { csumFold, csumPartial, pseudoHeaderSum } from "../../wire/checksum.ts";
+import { IP_HLEN, IPPROTO_UDP } from "../../wire/ipv4.ts";
+import { UDP_HLEN } from "../../wire/udp.ts";
+import { ipSelectIdent } from "./ip-ident.ts";
+import { ipBuildHeader, ipLocalOut } from "./ip-output.ts";
+import { ipv4Of } from "./ipv4-net.ts";
+import { skbSetRoute } from "./route.ts";
+import { dstMtu } from "./route-exception.ts";
+import { IP_PMTUDISC_DO, IP_PMTUDISC_DONT, type Sock } from "./sock.ts";
+import { skRouteOutput } from "./sock-route.ts";
+import { udpNetOf } from "./udp-net.ts";
+
+/** Builds and sends one datagram. EMSGSIZE when the socket forbids fragments and it is too long; routing errors. */
+export function udpSendSkb(
+  sk: Sock & { broadcast: boolean },
+  data: Uint8Array,
+  daddr: number,
+  dport: number,
+): void {
+  const { dst, source } = skRouteOutput(sk, daddr, sk.broadcast);
+  const udpLen = data.length + UDP_HLEN;
+  const fits = udpLen + IP_HLEN <= dstMtu(sk.ns, dst, daddr);
+  if (!fits && sk.pmtuDisc === IP_PMTUDISC_DO) throw new SysError("EMSGSIZE");
+  const df = fits && sk.pmtuDisc !== IP_PMTUDISC_DONT;
+  const skb = sk.ns.kernel.pool.alloc(udpLen + IP_HLEN);
+  skb.data += IP_HLEN;
+  skb.tail = skb.data;
+  const off = skb.put(udpLen);
+  const view = skb.view;
+  view.setUint16(off, sk.sport);
+  view.setUint16(off + 2, dport);
+  view.setUint16(off + 4, udpLen);
+  view.setUint16(off + 6, 0);
+  skb.bytes.set(data, off + UDP_HLEN);
+  const sum = csumPartial(view, off, udpLen, pseudoHeaderSum(source, daddr, IPPROTO_UDP, udpLen));
+  view.setUint16(off + 6, csumFold(sum) || 0xffff);
+  skbSetRoute(skb, dst, daddr);
+  skb.sk = sk;
+  skb.mark = sk.mark;
+  let id = 0;
+  if (sk.daddr !== 0) {
+    id = sk.inetId;
+    sk.inetId = (id + 1) & 0xffff;
+  } else if (!df || sk.pmtuDisc !== IP_PMTUDISC_DO) id = ipSelectIdent(sk.ns, source, daddr, IPPROTO_UDP);
+  udpNetOf(sk.ns).outDatagrams++;
+  ipBuildHeader(skb, source, daddr, IPPROTO_UDP, sk.tos, sk.ttl || ipv4Of(sk.ns).defaultTtl, df, id);
+  ipLocalOut(sk.ns, skb);
+}

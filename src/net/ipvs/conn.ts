@@ -1,0 +1,229 @@
+/**
+ * The connection table (net/netfilter/ipvs/ip_vs_conn.c). A connection is found from the client's side (client, virtual
+ * address) and from the server's (client, real address) under one hash of protocol and client.
+ */
+import { Timer } from "../../sim/timer.ts";
+import { hash3 } from "../../util/hash.ts";
+import { HashIndex } from "../../util/hash-index.ts";
+import { dropConntrackOf } from "./conntrack.ts";
+import type { IpvsNet } from "./ip-vs.ts";
+import type { IpvsDest } from "./service.ts";
+import { IP_VS_CONN_F_MASQ } from "./service.ts";
+
+const SEC = 1_000_000_000;
+/** Until the first packet has set a state. */
+const INITIAL_TIMEOUT_NS = 3 * SEC;
+/** A template that expires while connections refer to it waits on. */
+const CONTROLLED_TIMEOUT_NS = 60 * SEC;
+
+export class IpvsConn {
+  readonly net: IpvsNet;
+  readonly id: number;
+  protocol = 0;
+  /** Client, virtual service, real server: int32 addresses. */
+  caddr = 0;
+  cport = 0;
+  vaddr = 0;
+  vport = 0;
+  daddr = 0;
+  dport = 0;
+  dest: IpvsDest | null = null;
+  /** State number of the protocol (ip-vs-proto.ts). */
+  state = 0;
+  timeoutNs = INITIAL_TIMEOUT_NS;
+  /** IP_VS_CONN_F_INACTIVE, _NOOUTPUT, _NFCT, _TEMPLATE, _ONE_PACKET. */
+  inactive = true;
+  noOutput = false;
+  nfct = false;
+  template = false;
+  onePacket = false;
+  /** The persistence template that this one obeys, and how many obey this one. */
+  control: IpvsConn | null = null;
+  controlled = 0;
+  hash = 0;
+  readonly timer: Timer;
+
+  constructor(net: IpvsNet, id: number) {
+    this.net = net;
+    this.id = id;
+    this.timer = new Timer(net.ns.kernel.sim, () => net.conns.expire(this));
+  }
+
+  get masquerades(): boolean {
+    return this.dest === null || this.dest.method === IP_VS_CONN_F_MASQ;
+  }
+}
+
+/** What names a new connection. */
+export interface ConnParams {
+  protocol: number;
+  caddr: number;
+  cport: number;
+  vaddr: number;
+  vport: number;
+  dport: number;
+  template: boolean;
+  onePacket: boolean;
+}
+
+export class ConnTable {
+  private readonly net: IpvsNet;
+  private readonly index = new HashIndex(64);
+  private readonly conns: (IpvsConn | null)[] = [];
+  private readonly free: IpvsConn[] = [];
+  private readonly key: number;
+
+  constructor(net: IpvsNet) {
+    this.net = net;
+    this.key = net.ns.kernel.hashKey;
+  }
+
+  get size(): number {
+    return this.index.size;
+  }
+
+  /** All connections and templates, oldest slot first. */
+  list(): IpvsConn[] {
+    return this.conns.filter((conn): conn is IpvsConn => conn !== null);
+  }
+
+  /** The connection of a request (ip_vs_conn_in_get). Templates are not found here. */
+  findIn(protocol: number, caddr: number, cport: number, vaddr: number, vport: number): IpvsConn | null {
+    const hash = this.hashOf(protocol, caddr, cport);
+    let found: IpvsConn | null = null;
+    for (let slot = this.index.first(hash); slot >= 0; slot = this.index.next(slot, hash)) {
+      const conn = this.conns[this.index.id(slot)]!;
+      if (conn.cport !== cport || conn.vport !== vport || conn.caddr !== caddr || conn.vaddr !== vaddr)
+        continue;
+      if (conn.protocol === protocol && !conn.template) found = conn;
+    }
+    return found;
+  }
+
+  /** The connection of a reply from `saddr:sport` to the client (ip_vs_conn_out_get). */
+  findOut(protocol: number, saddr: number, sport: number, caddr: number, cport: number): IpvsConn | null {
+    const hash = this.hashOf(protocol, caddr, cport);
+    let found: IpvsConn | null = null;
+    for (let slot = this.index.first(hash); slot >= 0; slot = this.index.next(slot, hash)) {
+      const conn = this.conns[this.index.id(slot)]!;
+      if (conn.protocol !== protocol || conn.cport !== cport || conn.caddr !== caddr || conn.template)
+        continue;
+      const masq = conn.masquerades;
+      if ((masq ? conn.daddr : conn.vaddr) === saddr && (masq ? conn.dport : conn.vport) === sport)
+        found = conn;
+    }
+    return found;
+  }
+
+  /** A persistence template (ip_vs_ct_in_get). */
+  findTemplate(protocol: number, caddr: number, vaddr: number, vport: number): IpvsConn | null {
+    const hash = this.hashOf(protocol, caddr, 0);
+    for (let slot = this.index.first(hash); slot >= 0; slot = this.index.next(slot, hash)) {
+      const conn = this.conns[this.index.id(slot)]!;
+      if (
+        conn.template &&
+        conn.protocol === protocol &&
+        conn.caddr === caddr &&
+        conn.vaddr === vaddr &&
+        conn.vport === vport
+      )
+        return conn;
+    }
+    return null;
+  }
+
+  /** Makes and hashes a connection bound to `dest` (ip_vs_conn_new); its timer runs. */
+  create(params: ConnParams, dest: IpvsDest): IpvsConn {
+    const conn = this.free.pop() ?? new IpvsConn(this.net, this.conns.push(null) - 1);
+    this.conns[conn.id] = conn;
+    conn.protocol = params.protocol;
+    conn.caddr = params.caddr;
+    conn.cport = params.cport;
+    conn.vaddr = params.vaddr;
+    conn.vport = params.vport;
+    conn.daddr = dest.addr;
+    conn.dport = params.dport;
+    conn.template = params.template;
+    conn.onePacket = params.onePacket;
+    conn.dest = dest;
+    conn.state = 0;
+    conn.timeoutNs = INITIAL_TIMEOUT_NS;
+    conn.inactive = true;
+    conn.noOutput = dest.method !== IP_VS_CONN_F_MASQ;
+    conn.nfct = this.net.sysctl.conntrack !== 0;
+    conn.control = null;
+    conn.controlled = 0;
+    conn.hash = this.hashOf(conn.protocol, conn.caddr, conn.cport);
+    if (conn.template) dest.persistConns++;
+    else dest.inactConns++;
+    updateOverload(dest);
+    this.index.add(conn.hash, conn.id);
+    conn.timer.armIn(conn.timeoutNs);
+    return conn;
+  }
+
+  /** Restarts the timer (ip_vs_conn_put). */
+  touch(conn: IpvsConn): void {
+    if (conn.onePacket) conn.timer.armIn(0);
+    else conn.timer.armIn(conn.timeoutNs);
+  }
+
+  /** Puts `conn` under a template. */
+  attach(conn: IpvsConn, template: IpvsConn): void {
+    conn.control = template;
+    template.controlled++;
+  }
+
+  /** The timer came up, or the entry is no longer wanted (ip_vs_conn_expire, ip_vs_conn_expire_now). */
+  expire(conn: IpvsConn): void {
+    if (this.conns[conn.id] !== conn) return;
+    if (conn.controlled > 0) {
+      conn.timeoutNs = CONTROLLED_TIMEOUT_NS;
+      conn.timer.armIn(conn.timeoutNs);
+      return;
+    }
+    conn.timer.cancel();
+    this.index.remove(conn.hash, conn.id);
+    this.conns[conn.id] = null;
+    if (conn.control !== null) {
+      conn.control.controlled--;
+      conn.control = null;
+    }
+    if (conn.nfct && !conn.onePacket && !conn.template) dropConntrackOf(conn);
+    this.unbind(conn);
+    this.free.push(conn);
+  }
+
+  /** Throws all connections away (ip_vs_conn_flush). */
+  flush(): void {
+    const all = this.list();
+    for (const conn of all) if (!conn.template) this.expire(conn);
+    for (const conn of all) if (conn.template) this.expire(conn);
+  }
+
+  private unbind(conn: IpvsConn): void {
+    const dest = conn.dest;
+    conn.dest = null;
+    if (dest === null) return;
+    if (conn.template) dest.persistConns--;
+    else if (conn.inactive) dest.inactConns--;
+    else dest.activeConns--;
+    updateOverload(dest);
+    if (!dest.available && dest.activeConns + dest.inactConns + dest.persistConns === 0) {
+      const i = this.net.trash.indexOf(dest);
+      if (i >= 0) this.net.trash.splice(i, 1);
+    }
+  }
+
+  private hashOf(protocol: number, caddr: number, cport: number): number {
+    return hash3(protocol, caddr, cport, this.key);
+  }
+}
+
+/** Connection thresholds (ip_vs_dest_totalconns against u_threshold and l_threshold). */
+function updateOverload(dest: IpvsDest): void {
+  const total = dest.activeConns + dest.inactConns;
+  const { upperThreshold: upper, lowerThreshold: lower } = dest;
+  if (upper !== 0 && total >= upper) dest.overloaded = true;
+  else if (lower !== 0 ? total < lower : upper === 0 || total * 4 < upper * 3) dest.overloaded = false;
+}

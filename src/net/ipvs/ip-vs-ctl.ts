@@ -1,0 +1,159 @@
+/**
+ * Adding, changing and deleting services and destinations (net/netfilter/ipvs/ip_vs_ctl.c), and what a namespace needs
+ * for them: hooks (only while there is a service) and sysctls.
+ */
+import { SysError } from "../../util/errors.ts";
+import type { NetNs } from "../core/net-ns.ts";
+import { IpvsNet } from "./ip-vs.ts";
+import { ipvsHookEntries } from "./ip-vs-core.ts";
+import { createScheduler } from "./schedulers.ts";
+import {
+  type ForwardMethod,
+  IpvsDest,
+  IpvsService,
+  type ServiceKey,
+  type ServiceOptions,
+} from "./service.ts";
+import { Estimator } from "./stats.ts";
+import { ipvsSysctls } from "./sysctl.ts";
+
+/** Options of a destination. */
+export interface DestOptions {
+  weight: number;
+  method: ForwardMethod;
+  upperThreshold: number;
+  lowerThreshold: number;
+}
+
+/** Equips a namespace with IPVS: no service, no hook. */
+export function ipvsInit(ns: NetNs): void {
+  const net = new IpvsNet(ns, new Estimator(ns.kernel.sim));
+  ns.ipvs = net;
+  ns.sysctl.register(ipvsSysctls(net));
+}
+
+/** EEXIST when there is one of that key. */
+export function addService(net: IpvsNet, key: ServiceKey, options: ServiceOptions): IpvsService {
+  if (net.find(key) !== null) throw new SysError("EEXIST");
+  if (net.services.length === 0) registerHooks(net);
+  const service = new IpvsService(key, options, createScheduler(options.scheduler), net.estimator);
+  net.services.push(service);
+  if (key.fwmark !== 0) net.fwmarkServices++;
+  else net.addressServices++;
+  return service;
+}
+
+/** ESRCH when there is none of that key. */
+export function editService(net: IpvsNet, key: ServiceKey, options: ServiceOptions): void {
+  const service = findService(net, key);
+  const rescheduled = service.options.scheduler !== options.scheduler;
+  Object.assign(service.options, options);
+  if (!rescheduled) return;
+  service.sched = createScheduler(options.scheduler);
+  service.sched.added(service);
+}
+
+export function deleteService(net: IpvsNet, key: ServiceKey): void {
+  const service = findService(net, key);
+  while (service.dests.length > 0) unlinkDest(net, service, service.dests[0], false);
+  net.services.splice(net.services.indexOf(service), 1);
+  if (key.fwmark !== 0) net.fwmarkServices--;
+  else net.addressServices--;
+  if (net.services.length === 0) unregisterHooks(net);
+}
+
+/** Deletes every service (ipvsadm -C). */
+export function flushServices(net: IpvsNet): void {
+  while (net.services.length > 0) deleteService(net, net.services[0].key);
+}
+
+/** New destinations go to the head of the list; one that connections still hold comes back from the trash. */
+export function addDest(
+  net: IpvsNet,
+  key: ServiceKey,
+  addr: number,
+  port: number,
+  options: DestOptions,
+): IpvsDest {
+  const service = findService(net, key);
+  if (findDest(service, addr, port) !== undefined) throw new SysError("EEXIST");
+  const dest = fromTrash(net, service, addr, port) ?? new IpvsDest(service, addr, port, net.estimator);
+  dest.available = true;
+  applyOptions(dest, options);
+  service.dests.unshift(dest);
+  service.sched.added(service);
+  return dest;
+}
+
+/** ENOENT when the service has no such destination. */
+export function editDest(
+  net: IpvsNet,
+  key: ServiceKey,
+  addr: number,
+  port: number,
+  options: DestOptions,
+): void {
+  const service = findService(net, key);
+  const dest = findDest(service, addr, port);
+  if (dest === undefined) throw new SysError("ENOENT");
+  applyOptions(dest, options);
+  service.sched.changed(service);
+}
+
+export function deleteDest(net: IpvsNet, key: ServiceKey, addr: number, port: number): void {
+  const service = findService(net, key);
+  const dest = findDest(service, addr, port);
+  if (dest === undefined) throw new SysError("ENOENT");
+  unlinkDest(net, service, dest, true);
+}
+
+function findService(net: IpvsNet, key: ServiceKey): IpvsService {
+  const service = net.find(key);
+  if (service === null) throw new SysError("ESRCH");
+  return service;
+}
+
+function findDest(service: IpvsService, addr: number, port: number): IpvsDest | undefined {
+  return service.dests.find((dest) => dest.addr === addr && dest.port === port);
+}
+
+function applyOptions(dest: IpvsDest, options: DestOptions): void {
+  dest.weight = options.weight;
+  dest.method = options.method;
+  dest.upperThreshold = options.upperThreshold;
+  dest.lowerThreshold = options.lowerThreshold;
+  if (options.upperThreshold === 0) dest.overloaded = false;
+}
+
+function unlinkDest(net: IpvsNet, service: IpvsService, dest: IpvsDest, tellScheduler: boolean): void {
+  const index = service.dests.indexOf(dest);
+  dest.available = false;
+  service.dests.splice(index, 1);
+  if (tellScheduler) service.sched.deleted(service, dest, index);
+  if (dest.activeConns + dest.inactConns + dest.persistConns > 0) net.trash.push(dest);
+}
+
+/** A deleted destination of the same service that connections still hold (ip_vs_trash_get_dest). */
+function fromTrash(net: IpvsNet, service: IpvsService, addr: number, port: number): IpvsDest | undefined {
+  const index = net.trash.findIndex(
+    (dest) => dest.addr === addr && dest.port === port && sameKey(dest.service.key, service.key),
+  );
+  if (index < 0) return undefined;
+  const [dest] = net.trash.splice(index, 1);
+  dest.service = service;
+  return dest;
+}
+
+function sameKey(a: ServiceKey, b: ServiceKey): boolean {
+  return a.fwmark === b.fwmark && a.protocol === b.protocol && a.addr === b.addr && a.port === b.port;
+}
+
+function registerHooks(net: IpvsNet): void {
+  net.hookEntries = ipvsHookEntries();
+  for (const entry of net.hookEntries) net.ns.hooks.register(entry);
+}
+
+function unregisterHooks(net: IpvsNet): void {
+  for (const entry of net.hookEntries) net.ns.hooks.unregister(entry);
+  net.hookEntries = [];
+}

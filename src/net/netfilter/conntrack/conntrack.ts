@@ -1,0 +1,89 @@
+/**
+ * Connection tracking of a namespace, as the other layers see it: start-up and the hooks (nf_conntrack_proto.c,
+ * nf_defrag_ipv4.c of Linux 6.1).
+ */
+import { ipIsFragment } from "../../../wire/ipv4.ts";
+import {
+  type Hook,
+  NF_ACCEPT,
+  NF_INET_LOCAL_IN,
+  NF_INET_LOCAL_OUT,
+  NF_INET_POST_ROUTING,
+  NF_INET_PRE_ROUTING,
+  NF_IP_PRI_CONNTRACK,
+  NF_IP_PRI_CONNTRACK_CONFIRM,
+  NF_IP_PRI_CONNTRACK_DEFRAG,
+  NF_STOLEN,
+  type Verdict,
+} from "../../core/hooks.ts";
+import type { NetNs } from "../../core/net-ns.ts";
+import { IP_CT_UNTRACKED, type Skb } from "../../core/skb.ts";
+import {
+  IP_DEFRAG_CONNTRACK_BRIDGE_IN,
+  IP_DEFRAG_CONNTRACK_IN,
+  IP_DEFRAG_CONNTRACK_OUT,
+  ipDefrag,
+} from "../../ipv4/ip-fragment.ts";
+import type { Conn } from "./conn.ts";
+import { nfConntrackConfirm, nfConntrackIn } from "./conntrack-core.ts";
+import { Conntrack, conntrackOf } from "./conntrack-net.ts";
+import { ConntrackSysctls } from "./conntrack-sysctl.ts";
+
+export { conntrackOf, ctOf } from "./conntrack-net.ts";
+
+/** Whose queue a fragment goes to (nf_ct_defrag_user). */
+function defragUser(skb: Skb, hook: Hook): number {
+  if (hook === NF_INET_LOCAL_OUT) return IP_DEFRAG_CONNTRACK_OUT;
+  return skb.nfBridge === null ? IP_DEFRAG_CONNTRACK_IN : IP_DEFRAG_CONNTRACK_BRIDGE_IN;
+}
+
+/** Reassembles before the tables see the packet (ipv4_conntrack_defrag). */
+function conntrackDefrag(ns: NetNs, skb: Skb, hook: Hook): Verdict {
+  if (!ipIsFragment(skb.view, skb.netOff)) return NF_ACCEPT;
+  if (skb.ct !== null || skb.ctInfo === IP_CT_UNTRACKED) return NF_ACCEPT;
+  return ipDefrag(ns, skb, defragUser(skb, hook)) ? NF_ACCEPT : NF_STOLEN;
+}
+
+function conntrackIn(ns: NetNs, skb: Skb, hook: Hook): Verdict {
+  return nfConntrackIn(conntrackOf(ns), skb, hook);
+}
+
+/** A local packet that is a fragment was meant to be one (IP_NODEFRAG): left alone. */
+function conntrackLocal(ns: NetNs, skb: Skb, hook: Hook): Verdict {
+  if (ipIsFragment(skb.view, skb.netOff)) return NF_ACCEPT;
+  return nfConntrackIn(conntrackOf(ns), skb, hook);
+}
+
+function conntrackConfirm(ns: NetNs, skb: Skb): Verdict {
+  return skb.ct === null ? NF_ACCEPT : nfConntrackConfirm(conntrackOf(ns), skb);
+}
+
+/** PernetInit of connection tracking: no hook runs until `conntrackEnable`. */
+export function conntrackInit(ns: NetNs): void {
+  const ct = new Conntrack(ns);
+  ns.conntrack = ct;
+  ns.sysctl.register(new ConntrackSysctls(ct));
+}
+
+/** Registers the hooks, once: called by whoever needs tracked packets (nat table, state matches). */
+export function conntrackEnable(ns: NetNs): void {
+  const ct = conntrackOf(ns);
+  if (ct.enabled) return;
+  ct.enabled = true;
+  const defrag = { name: "nf_defrag_ipv4", priority: NF_IP_PRI_CONNTRACK_DEFRAG, fn: conntrackDefrag };
+  const confirm = { name: "nf_confirm", priority: NF_IP_PRI_CONNTRACK_CONFIRM, fn: conntrackConfirm };
+  ns.hooks.register({ ...defrag, hook: NF_INET_PRE_ROUTING });
+  ns.hooks.register({ ...defrag, hook: NF_INET_LOCAL_OUT });
+  const priority = NF_IP_PRI_CONNTRACK;
+  ns.hooks.register({ name: "nf_conntrack", priority, hook: NF_INET_PRE_ROUTING, fn: conntrackIn });
+  ns.hooks.register({ name: "nf_conntrack", priority, hook: NF_INET_LOCAL_OUT, fn: conntrackLocal });
+  ns.hooks.register({ ...confirm, hook: NF_INET_POST_ROUTING });
+  ns.hooks.register({ ...confirm, hook: NF_INET_LOCAL_IN });
+}
+
+/** Gives an unconfirmed connection another source of its replies (nf_conntrack_alter_reply); IPVS does it. */
+export function nfConntrackAlterReply(_ns: NetNs, conn: Conn, src: number, sport: number): void {
+  if (conn.isConfirmed) return;
+  conn.replSrc = src;
+  conn.replSport = sport;
+}

@@ -1,0 +1,116 @@
+/**
+ * The tuple of a packet, read from its headers (nf_ct_get_tuple, nf_conntrack_core.c), and its inversion. A `Tuple` is
+ * scratch memory: one a namespace and purpose, never made per packet.
+ */
+import {
+  ICMP_ADDRESS,
+  ICMP_ADDRESSREPLY,
+  ICMP_ECHO,
+  ICMP_ECHOREPLY,
+  ICMP_INFO_REPLY,
+  ICMP_INFO_REQUEST,
+  ICMP_TIMESTAMP,
+  ICMP_TIMESTAMPREPLY,
+} from "../../../wire/icmp.ts";
+import {
+  IP_OFFSET,
+  IPPROTO_ICMP,
+  IPPROTO_SCTP,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  ipDaddr,
+  ipFragOff,
+  ipHeaderLen,
+  ipProtocol,
+  ipSaddr,
+} from "../../../wire/ipv4.ts";
+
+/** Bytes of a transport header that the tuple needs; the same that an ICMP error quotes at least. */
+const L4_BYTES = 8;
+
+/** ICMP types that ask, and the type of the answer; -1 for types that are no conversation (invmap). */
+const INVERSE_ICMP = new Int16Array(256).fill(-1);
+for (const [ask, answer] of [
+  [ICMP_ECHO, ICMP_ECHOREPLY],
+  [ICMP_TIMESTAMP, ICMP_TIMESTAMPREPLY],
+  [ICMP_INFO_REQUEST, ICMP_INFO_REPLY],
+  [ICMP_ADDRESS, ICMP_ADDRESSREPLY],
+]) {
+  INVERSE_ICMP[ask] = answer;
+  INVERSE_ICMP[answer] = ask;
+}
+
+export class Tuple {
+  src = 0;
+  dst = 0;
+  sport = 0;
+  dport = 0;
+  proto = 0;
+
+  set(proto: number, src: number, dst: number, sport: number, dport: number): void {
+    this.proto = proto;
+    this.src = src;
+    this.dst = dst;
+    this.sport = sport;
+    this.dport = dport;
+  }
+
+  /**
+   * Reads the packet whose IP header is at `ipOff`; `tail` is one past its last byte. false when it is a later fragment
+   * or too short.
+   */
+  read(view: DataView, ipOff: number, tail: number): boolean {
+    if (ipOff + 20 > tail) return false;
+    const headerLen = ipHeaderLen(view, ipOff);
+    if (headerLen < 20 || (ipFragOff(view, ipOff) & IP_OFFSET) !== 0) return false;
+    const off = ipOff + headerLen;
+    const proto = ipProtocol(view, ipOff);
+    this.proto = proto;
+    this.src = ipSaddr(view, ipOff);
+    this.dst = ipDaddr(view, ipOff);
+    if (proto === IPPROTO_TCP || proto === IPPROTO_UDP || proto === IPPROTO_SCTP) {
+      if (off + L4_BYTES > tail) return false;
+      this.sport = view.getUint16(off);
+      this.dport = view.getUint16(off + 2);
+    } else if (proto === IPPROTO_ICMP) {
+      if (off + L4_BYTES > tail) return false;
+      this.sport = view.getUint16(off + 4);
+      this.dport = view.getUint16(off);
+    } else {
+      this.sport = 0;
+      this.dport = 0;
+    }
+    return true;
+  }
+
+  /** Becomes the tuple of the answer (nf_ct_invert_tuple). false: that kind of ICMP message has none. */
+  invert(): boolean {
+    const src = this.src;
+    this.src = this.dst;
+    this.dst = src;
+    if (this.proto === IPPROTO_ICMP) {
+      const type = INVERSE_ICMP[this.dport >> 8];
+      if (type < 0) return false;
+      this.dport = (type << 8) | (this.dport & 0xff);
+      return true;
+    }
+    const sport = this.sport;
+    this.sport = this.dport;
+    this.dport = sport;
+    return true;
+  }
+
+  copy(from: Tuple): void {
+    this.set(from.proto, from.src, from.dst, from.sport, from.dport);
+  }
+
+  equals(other: Tuple): boolean {
+    return (
+      this.src === other.src &&
+      this.dst === other.dst &&
+      this.sport === other.sport &&
+      this.dport === other.dport &&
+      this.proto === other.proto
+    );
+  }
+}

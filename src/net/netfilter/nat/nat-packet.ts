@@ -1,0 +1,165 @@
+/**
+ * Rewriting a packet (nf_nat_proto.c of Linux 6.1): one address with its port, all checksums patched. `iphOff` is the IP
+ * header that is meant, which inside an ICMP error is that of the quoted packet.
+ */
+import {
+  csumPatch16,
+  csumPatch32,
+  csumReplace2,
+  csumReplace4,
+  inetChecksum,
+} from "../../../wire/checksum.ts";
+import {
+  ICMP_HLEN,
+  ICMP_REDIRECT,
+  icmpCheck,
+  icmpId,
+  icmpIsError,
+  icmpType,
+  setIcmpCheck,
+  setIcmpId,
+} from "../../../wire/icmp.ts";
+import {
+  IPPROTO_ICMP,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  ipDaddr,
+  ipHeaderLen,
+  ipSaddr,
+  l4ChecksumOk,
+  setIpDaddr,
+  setIpSaddr,
+} from "../../../wire/ipv4.ts";
+import type { Skb } from "../../core/skb.ts";
+import {
+  type Conn,
+  IP_CT_DIR_REPLY,
+  IPS_DST_NAT,
+  IPS_NAT_DONE_MASK,
+  IPS_NAT_MASK,
+  IPS_SRC_NAT,
+} from "../conntrack/conn.ts";
+import { ctDirOf } from "../conntrack/conntrack-core.ts";
+import { Tuple } from "../conntrack/tuple.ts";
+import { type NatManip, NF_NAT_MANIP_DST, NF_NAT_MANIP_SRC } from "./nat-range.ts";
+
+/** Offset of the checksum in a TCP header, and the bytes that a quoted one must have to hold it. */
+const TCP_CHECK = 16;
+const TCP_BYTES = 20;
+const UDP_CHECK = 6;
+
+const target = new Tuple();
+
+/** Patches the TCP port and checksum; a header cut short in a quote has no checksum. */
+function tcpManip(
+  skb: Skb,
+  off: number,
+  portOff: number,
+  fromAddr: number,
+  toAddr: number,
+  port: number,
+): void {
+  const { view, tail } = skb;
+  const from = view.getUint16(portOff);
+  view.setUint16(portOff, port);
+  if (off + TCP_BYTES > tail) return;
+  csumReplace4(view, off + TCP_CHECK, fromAddr, toAddr);
+  csumReplace2(view, off + TCP_CHECK, from, port);
+}
+
+/** Patches the UDP port and checksum: none stays none, a result of 0 is written as 0xffff. */
+function udpManip(
+  skb: Skb,
+  off: number,
+  portOff: number,
+  fromAddr: number,
+  toAddr: number,
+  port: number,
+): void {
+  const { view } = skb;
+  const from = view.getUint16(portOff);
+  view.setUint16(portOff, port);
+  const check = view.getUint16(off + UDP_CHECK);
+  if (check === 0) return;
+  view.setUint16(off + UDP_CHECK, csumPatch16(csumPatch32(check, fromAddr, toAddr), from, port) || 0xffff);
+}
+
+/** Patches the id of a question or an answer; errors have none. */
+function icmpManip(skb: Skb, off: number, id: number): void {
+  const { view } = skb;
+  if (icmpIsError(icmpType(view, off))) return;
+  setIcmpCheck(view, off, csumPatch16(icmpCheck(view, off), icmpId(view, off), id));
+  setIcmpId(view, off, id);
+}
+
+/**
+ * Makes the source (or destination) of the packet at `iphOff` that of `to` (nf_nat_ipv4_manip_pkt). For ICMP the id is
+ * the source port of `to` in both cases.
+ */
+function manipPacket(skb: Skb, iphOff: number, to: Tuple, manip: NatManip): void {
+  const { view } = skb;
+  const off = iphOff + ipHeaderLen(view, iphOff);
+  const source = manip === NF_NAT_MANIP_SRC;
+  const from = source ? ipSaddr(view, iphOff) : ipDaddr(view, iphOff);
+  const addr = source ? to.src : to.dst;
+  const port = source ? to.sport : to.dport;
+  const portOff = source ? off : off + 2;
+  if (to.proto === IPPROTO_TCP) tcpManip(skb, off, portOff, from, addr, port);
+  else if (to.proto === IPPROTO_UDP) udpManip(skb, off, portOff, from, addr, port);
+  else if (to.proto === IPPROTO_ICMP) icmpManip(skb, off, to.sport);
+  csumReplace4(view, iphOff + 10, from, addr);
+  if (source) setIpSaddr(view, iphOff, addr);
+  else setIpDaddr(view, iphOff, addr);
+}
+
+/** Whether packets of that direction have that half rewritten. */
+function isManipulated(conn: Conn, manip: NatManip, dir: number): boolean {
+  let bit = manip === NF_NAT_MANIP_SRC ? IPS_SRC_NAT : IPS_DST_NAT;
+  if (dir === IP_CT_DIR_REPLY) bit ^= IPS_NAT_MASK;
+  return (conn.status & bit) !== 0;
+}
+
+/** The tuple of the connection that packets of the direction against `dir` have. */
+function otherTuple(conn: Conn, dir: number): void {
+  if (dir === IP_CT_DIR_REPLY) {
+    target.set(conn.proto, conn.origSrc, conn.origDst, conn.origSport, conn.origDport);
+  } else {
+    target.set(conn.proto, conn.replSrc, conn.replDst, conn.replSport, conn.replDport);
+  }
+}
+
+/** Translates a packet of a connection (nf_nat_packet). true when it was rewritten. */
+export function nfNatPacket(skb: Skb, conn: Conn, manip: NatManip): boolean {
+  const dir = ctDirOf(skb.ctInfo);
+  if (!isManipulated(conn, manip, dir)) return false;
+  otherTuple(conn, dir);
+  target.invert();
+  manipPacket(skb, skb.netOff, target, manip);
+  return true;
+}
+
+/**
+ * Translates an ICMP error about a packet of a connection, quote and all, so that the receiver sees its own packet
+ * (nf_nat_icmp_reply_translation). false: it must be dropped.
+ */
+export function nfNatIcmpReplyTranslation(skb: Skb, conn: Conn, manip: NatManip): boolean {
+  const { view, netOff, tail } = skb;
+  const off = netOff + ipHeaderLen(view, netOff);
+  if (off + ICMP_HLEN + 20 > tail) return false;
+  if (!l4ChecksumOk(skb.bytes, view, netOff, off, tail - off)) return false;
+  if (icmpType(view, off) === ICMP_REDIRECT) {
+    if ((conn.status & IPS_NAT_DONE_MASK) !== IPS_NAT_DONE_MASK) return false;
+    if ((conn.status & IPS_NAT_MASK) !== 0) return false;
+  }
+  const dir = ctDirOf(skb.ctInfo);
+  if (!isManipulated(conn, manip, dir)) return true;
+  otherTuple(conn, dir);
+  const innerManip = manip === NF_NAT_MANIP_SRC ? NF_NAT_MANIP_DST : NF_NAT_MANIP_SRC;
+  manipPacket(skb, off + ICMP_HLEN, target, innerManip);
+  setIcmpCheck(view, off, 0);
+  setIcmpCheck(view, off, inetChecksum(view, off, tail - off));
+  target.invert();
+  target.proto = IPPROTO_ICMP;
+  manipPacket(skb, netOff, target, manip);
+  return true;
+}

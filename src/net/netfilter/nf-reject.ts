@@ -1,0 +1,130 @@
+/** The answers of REJECT (net/ipv4/netfilter/nf_reject_ipv4.c). They do not take the packet that they answer. */
+import { ICMP_DEST_UNREACH } from "../../wire/icmp.ts";
+import {
+  IP_OFFSET,
+  IPPROTO_ICMP,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  ipChecksumSet,
+  l4ChecksumOk,
+  l4ChecksumSet,
+} from "../../wire/ipv4.ts";
+import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../../wire/tcp.ts";
+import { devQueueXmit, ETH_HLEN, ETH_P_IP } from "../core/dev.ts";
+import { DROP } from "../core/drop-reason.ts";
+import { RTN_BROADCAST, RTN_MULTICAST } from "../core/dst.ts";
+import { type Hook, NF_INET_PRE_ROUTING } from "../core/hooks.ts";
+import type { NetNs } from "../core/net-ns.ts";
+import { nfBridgeOf } from "../core/nf-bridge.ts";
+import { IP_CT_ESTABLISHED_REPLY, IP_CT_RELATED, IP_CT_RELATED_REPLY, type Skb } from "../core/skb.ts";
+import { icmpSend } from "../ipv4/icmp.ts";
+import { ipBuildHeader, ipLocalOut, ipRouteMeHarder } from "../ipv4/ip-output.ts";
+import { ipv4Of } from "../ipv4/ipv4-net.ts";
+import { ipRouteInput } from "../ipv4/route.ts";
+import type { RejectWith } from "./rule-spec.ts";
+
+/** Codes of "destination unreachable" by the words of --reject-with. */
+const CODES: Readonly<Record<Exclude<RejectWith, "tcp-reset">, number>> = {
+  "icmp-net-unreachable": 0,
+  "icmp-host-unreachable": 1,
+  "icmp-proto-unreachable": 2,
+  "icmp-port-unreachable": 3,
+  "icmp-net-prohibited": 9,
+  "icmp-host-prohibited": 10,
+  "icmp-admin-prohibited": 13,
+};
+
+/** Answers a packet that is about to be dropped; some are not answered. */
+export function nfReject(ns: NetNs, skb: Skb, hook: Hook, how: RejectWith): void {
+  if (how === "tcp-reset") nfSendReset(ns, skb, hook);
+  else nfSendUnreach(ns, skb, hook, CODES[how]);
+}
+
+function nfSendUnreach(ns: NetNs, skb: Skb, hook: Hook, code: number): void {
+  if ((skb.view.getUint16(skb.data + 6) & IP_OFFSET) !== 0) return;
+  if (hook === NF_INET_PRE_ROUTING && !fillDst(ns, skb)) return;
+  if (transportChecksumOk(skb)) icmpSend(ns, skb, ICMP_DEST_UNREACH, code, 0);
+}
+
+/** A packet at PRE_ROUTING has no route yet; the answer needs to know what it would have been. */
+function fillDst(ns: NetNs, skb: Skb): boolean {
+  return skb.dst !== null || (skb.dev !== null && ipRouteInput(ns, skb, skb.dev) === 0);
+}
+
+function transportChecksumOk(skb: Skb): boolean {
+  const { view, bytes, data } = skb;
+  const proto = view.getUint8(data + 9);
+  if (proto !== IPPROTO_TCP && proto !== IPPROTO_UDP && proto !== IPPROTO_ICMP) return true;
+  const l4 = data + ((view.getUint8(data) & 0x0f) << 2);
+  if (proto === IPPROTO_UDP && view.getUint16(l4 + 6) === 0) return true;
+  return l4ChecksumOk(bytes, view, data, l4, skb.tail - l4);
+}
+
+/** A RST that the stack of the destination would have sent: no options, window 0, DF, id 0. */
+function nfSendReset(ns: NetNs, old: Skb, hook: Hook): void {
+  const { view, data } = old;
+  if ((view.getUint16(data + 6) & IP_OFFSET) !== 0 || view.getUint8(data + 9) !== IPPROTO_TCP) return;
+  const tcp = data + ((view.getUint8(data) & 0x0f) << 2);
+  if (old.tail - tcp < 20) return;
+  const flags = view.getUint8(tcp + 13);
+  if ((flags & TCP_RST) !== 0 || !transportChecksumOk(old)) return;
+  if (hook === NF_INET_PRE_ROUTING && !fillDst(ns, old)) return;
+  if (old.dst !== null && (old.dst.type === RTN_BROADCAST || old.dst.type === RTN_MULTICAST)) return;
+  const skb = ns.kernel.pool.alloc(20);
+  skb.data = skb.tail;
+  resetHeader(skb, old, tcp, flags);
+  const ttl = ipv4Of(ns).defaultTtl;
+  ipBuildHeader(skb, view.getInt32(data + 16), view.getInt32(data + 12), IPPROTO_TCP, 0, ttl, true, 0);
+  l4ChecksumSet(skb.bytes, skb.view, skb.data);
+  if (!ipRouteMeHarder(ns, skb)) {
+    skb.drop(DROP.IP_NOROUTE);
+    return;
+  }
+  attachConnection(skb, old);
+  if (nfBridgeOf(old) === null) ipLocalOut(ns, skb);
+  else sendByBridgePort(skb, old);
+}
+
+/** The TCP header; the checksum comes when the addresses stand in front of it. */
+function resetHeader(skb: Skb, old: Skb, tcp: number, flags: number): void {
+  const { view } = old;
+  const at = skb.put(20);
+  const out = skb.view;
+  out.setUint16(at, view.getUint16(tcp + 2));
+  out.setUint16(at + 2, view.getUint16(tcp));
+  if ((flags & TCP_ACK) !== 0) {
+    out.setInt32(at + 4, view.getInt32(tcp + 8));
+    out.setInt32(at + 8, 0);
+    out.setUint16(at + 12, 0x5000 | TCP_RST);
+  } else {
+    const controls = ((flags & TCP_SYN) !== 0 ? 1 : 0) + ((flags & TCP_FIN) !== 0 ? 1 : 0);
+    const payload = old.tail - tcp - ((view.getUint8(tcp + 12) >>> 4) << 2);
+    out.setInt32(at + 4, 0);
+    out.setInt32(at + 8, view.getInt32(tcp + 4) + controls + payload);
+    out.setUint16(at + 12, 0x5000 | TCP_RST | TCP_ACK);
+  }
+  out.setUint16(at + 14, 0);
+  out.setInt32(at + 16, 0);
+}
+
+/** The answer belongs to the connection of what it answers, in the other direction (nf_conntrack_attach). */
+function attachConnection(skb: Skb, old: Skb): void {
+  if (old.ct === null) return;
+  skb.ct = old.ct;
+  skb.ctInfo = old.ctInfo < IP_CT_ESTABLISHED_REPLY ? IP_CT_RELATED_REPLY : IP_CT_RELATED;
+}
+
+/** For a bridged packet: out of the port that it came in by, with its addresses turned round. */
+function sendByBridgePort(skb: Skb, old: Skb): void {
+  ipChecksumSet(skb.view, skb.data);
+  const at = skb.push(ETH_HLEN);
+  const { view } = skb;
+  view.setUint16(at, old.view.getUint16(old.macOff + 6));
+  view.setInt32(at + 2, old.view.getInt32(old.macOff + 8));
+  view.setUint16(at + 6, old.view.getUint16(old.macOff));
+  view.setInt32(at + 8, old.view.getInt32(old.macOff + 2));
+  view.setUint16(at + 12, ETH_P_IP);
+  skb.protocol = ETH_P_IP;
+  skb.dev = nfBridgeOf(old)!.physIn;
+  devQueueXmit(skb);
+}

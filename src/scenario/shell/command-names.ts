@@ -1,0 +1,48 @@
+/** Names of commands: those that exist in reality but not here, and what to say of names that nobody knows. */
+
+/** Commands of a Debian machine or a busybox container that meshwire does not model. */
+export const UNMODELLED: ReadonlySet<string> = new Set(
+  (
+    "apt apt-get arp arping apk brctl busybox chmod chown cp diff dig docker-compose dpkg ethtool find free host hping3 " +
+    "htop ifconfig ip6tables iperf iperf3 ipcalc jq journalctl less ln lsmod lsns man mkdir more mount mtr mv nano netcat " +
+    "netstat nft nmap nslookup perl ping6 pgrep pkill ps python python3 reboot route rsync scp service snap socat ssh " +
+    "stat su strace stress systemctl tar tc telnet top touch traceroute tracepath tshark ufw umount uname uptime vi vim " +
+    "watch wget which wireshark xfrm"
+  ).split(" "),
+);
+
+/** What a shell says about a name it does not find; `shell` is its `$0`. */
+export function notFoundText(shell: string, name: string): string {
+  return shell === "sh" || shell === "ash"
+    ? `sh: ${name}: not found\n`
+    : `bash: ${name}: command not found\n`;
+}
+
+/** Optimal string alignment distance: insertions, deletions, changes, and neighbours swapped. */
+export function editDistance(a: string, b: string): number {
+  let before: number[] = [];
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      let best = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + Number(a[i - 1] !== b[j - 1]));
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+        best = Math.min(best, before[j - 2] + 1);
+      next.push(best);
+    }
+    before = row;
+    row = next;
+  }
+  return row[b.length];
+}
+
+/** The nearest of `names`, null when none is near. */
+export function nearest(name: string, names: Iterable<string>): string | null {
+  let best: string | null = null;
+  let distance = name.length < 2 ? 0 : Math.max(1, Math.floor(name.length / 3)) + 1;
+  for (const candidate of names) {
+    const d = editDistance(name, candidate);
+    if (d < distance) [best, distance] = [candidate, d];
+  }
+  return best;
+}

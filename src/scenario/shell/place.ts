@@ -1,0 +1,92 @@
+/** Where shells run, the processes that they start, and what their commands see of them. */
+import type { Machine } from "../../host/machine.ts";
+import { type Co, KilledError, type Process } from "../../host/process.ts";
+import type { NetNs } from "../../net/core/net-ns.ts";
+import type { Tool, ToolOutput } from "../../tools/tool.ts";
+import type { Script } from "./ast.ts";
+import type { FileView, ShellState } from "./state.ts";
+import type { Io } from "./streams.ts";
+
+/** Where a shell runs and what it can call. */
+export interface ShellPlace {
+  readonly machine: Machine;
+  readonly ns: NetNs;
+  readonly tools: ReadonlyMap<string, Tool>;
+  /** Files of the machine by name. */
+  readonly files: Map<string, string>;
+}
+
+/** `break`, `continue` and `exit` on their way out. */
+export class ShellFlow {
+  readonly kind: "break" | "continue" | "exit";
+  readonly status: number;
+  constructor(kind: "break" | "continue" | "exit", status: number) {
+    this.kind = kind;
+    this.status = status;
+  }
+}
+
+/** A shell as its commands see it. */
+export interface RunningShell {
+  readonly place: ShellPlace;
+  readonly process: Process;
+  readonly state: ShellState;
+  readonly fileView: FileView;
+  /** Runs a script to its end; `exit` ends only this script. */
+  run(script: Script, io: Io): Co<number>;
+  /** Runs `program` with variables set and exported, then puts them back. */
+  withVariables(
+    pairs: readonly (readonly [string, string])[],
+    program: (shell: RunningShell) => Co<number>,
+  ): Co<number>;
+  /** Starts a process with a shell of its own. */
+  spawn(comm: string, ns: NetNs, state: ShellState, program: (shell: RunningShell) => Co<number>): Child;
+}
+
+/** A process and what came of it. */
+export interface Child {
+  readonly process: Process;
+  /** What the program threw, other than the signal that ended it. */
+  error: unknown;
+  output: ToolOutput | null;
+}
+
+/** Starts `program` as a process; what it throws is kept for the one who waits. */
+export function startChild(
+  place: ShellPlace,
+  comm: string,
+  ns: NetNs,
+  program: (process: Process, child: Child) => Co<number>,
+): Child {
+  const child: { process: Process; error: unknown; output: ToolOutput | null } = {
+    process: null as never,
+    error: null,
+    output: null,
+  };
+  child.process = place.machine.spawn(comm, ns, function* (process) {
+    try {
+      return yield* program(process, child);
+    } catch (error) {
+      if (error instanceof KilledError) throw error;
+      child.error = error;
+      return 1;
+    }
+  });
+  return child;
+}
+
+/** Waits for a child; a signal that ends the waiter ends the child. Throws what the child threw. */
+export function* waitChild(child: Child, timeoutNs?: number): Co<"ended" | "timeout"> {
+  try {
+    while (child.process.exitStatus === null) {
+      const queues = [child.process.exited];
+      const wake = yield timeoutNs === undefined ? { queues } : { queues, timeoutNs };
+      if (wake === "timeout" && child.process.exitStatus === null) return "timeout";
+    }
+  } catch (error) {
+    if (error instanceof KilledError) child.process.kill(error.signal);
+    throw error;
+  }
+  if (child.error !== null) throw child.error;
+  return "ended";
+}

@@ -1,0 +1,124 @@
+/**
+ * One command line's words: a builtin, a text utility or a tool of the machine, looked up by the first word (POSIX XCU
+ * 2.9.1.1). Every tool takes a little virtual time, so that a prompt moves the clock as a person would.
+ */
+import { type Co, KilledError, type Process, sleep } from "../../host/process.ts";
+import type { NetNs } from "../../net/core/net-ns.ts";
+import { MS } from "../../sim/sim.ts";
+import { runTool } from "../../tools/run-tool.ts";
+import type { Tool, ToolContext, ToolOutput } from "../../tools/tool.ts";
+import { NotModelledError, SysError, strerror, UsageError } from "../../util/errors.ts";
+import { BUILTINS } from "./builtins.ts";
+import { notFoundText, UNMODELLED } from "./command-names.ts";
+import { type RunningShell, startChild, waitChild } from "./place.ts";
+import { type Input, type Io, TextSink, takenOnce } from "./streams.ts";
+import { UTILITIES } from "./text/table.ts";
+import type { Utility } from "./text/utility.ts";
+
+/** Virtual time that a command takes to start. */
+const COMMAND_NS = MS;
+
+/** Runs a command in the foreground; the result is its exit status. */
+export function* runWords(shell: RunningShell, words: readonly string[], io: Io): Co<number> {
+  const name = words[0].replace(/^.*\/(?=[^/]+$)/, "");
+  const argv = words.slice(1);
+  const builtin = BUILTINS.get(name);
+  if (builtin !== undefined) return yield* builtin(shell, argv, io, runWords);
+  const utility = UTILITIES.get(name);
+  if (utility !== undefined) return runUtility(shell, name, utility, argv, io);
+  const tool = shell.place.tools.get(name);
+  if (tool !== undefined) return yield* runExternal(shell, name, tool, argv, io);
+  if (UNMODELLED.has(name)) throw new NotModelledError(`the command ${name}`);
+  io.err.write(notFoundText(shell.state.positional[0], words[0]));
+  return 127;
+}
+
+function runUtility(
+  shell: RunningShell,
+  name: string,
+  utility: Utility,
+  argv: readonly string[],
+  io: Io,
+): number {
+  const stdin = takenOnce(io.input);
+  const context = {
+    get stdin() {
+      return stdin();
+    },
+    read: (path: string) => (path === "-" ? "" : shell.fileView.read(path)),
+    write: (path: string, text: string) => shell.fileView.write(path, text),
+  };
+  let result: ToolOutput;
+  try {
+    result = utility(argv, context);
+  } catch (error) {
+    if (error instanceof UsageError)
+      result = { stdout: "", stderr: `${error.message}\n`, status: error.status };
+    else if (error instanceof SysError)
+      result = {
+        stdout: "",
+        stderr: `${name}: ${error.detail}: ${strerror(error.code)}\n`,
+        status: name.endsWith("grep") ? 2 : 1,
+      };
+    else throw error;
+  }
+  io.out.write(result.stdout);
+  io.err.write(result.stderr);
+  return result.status;
+}
+
+/** Runs a tool in a process of its own and passes its output on, also what it said before a signal ended it. */
+function* runExternal(
+  shell: RunningShell,
+  name: string,
+  tool: Tool,
+  argv: readonly string[],
+  io: Io,
+): Co<number> {
+  const child = startChild(shell.place, name, shell.place.ns, function* (process, own) {
+    yield* sleep(COMMAND_NS);
+    own.output = yield* runTool(tool, argv, toolContext(shell, process, io.input));
+    return own.output.status;
+  });
+  try {
+    yield* waitChild(child);
+  } finally {
+    if (child.output !== null) {
+      io.out.write(child.output.stdout);
+      io.err.write(child.output.stderr);
+    }
+  }
+  return child.process.exitStatus ?? 1;
+}
+
+function toolContext(shell: RunningShell, process: Process, input: Input): ToolContext {
+  const { machine, ns, files } = shell.place;
+  const stdin = takenOnce(input);
+  return {
+    machine,
+    ns,
+    process,
+    files,
+    get stdin() {
+      return stdin();
+    },
+    exec: (argv, inNs) => execWords(shell, argv, inNs, input),
+  };
+}
+
+/** Words run in another namespace, for nsenter and docker exec: in a process there. */
+function* execWords(shell: RunningShell, argv: readonly string[], ns: NetNs, input: Input): Co<ToolOutput> {
+  const out = new TextSink();
+  const err = new TextSink();
+  const io: Io = { input, out, err };
+  const child = shell.spawn(argv[0] ?? "sh", ns, shell.state.fork(), (inner) => runWords(inner, argv, io));
+  let status: number;
+  try {
+    yield* waitChild(child);
+    status = child.process.exitStatus!;
+  } catch (error) {
+    if (!(error instanceof KilledError)) throw error;
+    status = 128 + error.signal;
+  }
+  return { stdout: out.text, stderr: err.text, status };
+}

@@ -1,0 +1,37 @@
+/** The text utilities by name. */
+import { awk } from "./awk.ts";
+import { grep } from "./grep.ts";
+import { cut, head, nl, sort, tac, tail, tr, uniq, wc } from "./lines.ts";
+import { sed } from "./sed.ts";
+import type { Utility } from "./utility.ts";
+import { basename, bracket, cat, column, dirname, echo, printf, seq, tee, test, yes } from "./words.ts";
+
+export const UTILITIES: ReadonlyMap<string, Utility> = new Map<string, Utility>([
+  ["awk", awk],
+  ["mawk", awk],
+  ["gawk", awk],
+  ["grep", grep],
+  ["egrep", (argv, context) => grep(["-E", ...argv], context)],
+  ["fgrep", (argv, context) => grep(["-F", ...argv], context)],
+  ["sed", sed],
+  ["head", head],
+  ["tail", tail],
+  ["wc", wc],
+  ["sort", sort],
+  ["uniq", uniq],
+  ["cut", cut],
+  ["tr", tr],
+  ["tac", tac],
+  ["nl", nl],
+  ["column", column],
+  ["cat", cat],
+  ["tee", tee],
+  ["echo", echo],
+  ["printf", printf],
+  ["seq", seq],
+  ["basename", basename],
+  ["dirname", dirname],
+  ["test", test],
+  ["[", bracket],
+  ["yes", yes],
+]);

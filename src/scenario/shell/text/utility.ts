@@ -1,0 +1,98 @@
+/** What the text utilities (coreutils, grep, sed, awk) have in common: their shape and their options. */
+import type { ToolOutput } from "../../../tools/tool.ts";
+import { NotModelledError, UsageError } from "../../../util/errors.ts";
+
+export interface UtilityContext {
+  /** What is piped in. */
+  readonly stdin: string;
+  /** Text of a file; throws SysError ENOENT. `-` is the standard input. */
+  read(path: string): string;
+  write(path: string, text: string): void;
+}
+
+/** `argv` is without the command's name. */
+export type Utility = (argv: readonly string[], context: UtilityContext) => ToolOutput;
+
+export interface Options {
+  readonly flags: ReadonlySet<string>;
+  readonly values: ReadonlyMap<string, readonly string[]>;
+  readonly operands: readonly string[];
+}
+
+/**
+ * Splits words into single-letter flags, options with a value, and operands. `flags` and `valued` list the letters (or
+ * long names with their dashes). What is not listed throws NotModelledError.
+ */
+export function getopt(
+  name: string,
+  argv: readonly string[],
+  flags: string,
+  valued: string,
+  long: Record<string, string> = {},
+): Options {
+  const found = new Set<string>();
+  const values = new Map<string, string[]>();
+  const operands: string[] = [];
+  const keep = (letter: string, value: string) => values.set(letter, [...(values.get(letter) ?? []), value]);
+  for (let i = 0; i < argv.length; i++) {
+    const word = argv[i];
+    if (word === "--") {
+      operands.push(...argv.slice(i + 1));
+      break;
+    }
+    if (word.startsWith("--")) {
+      const [head, value] = word.split(/=(.*)/s);
+      const letter = long[head];
+      if (letter === undefined) throw new NotModelledError(`${name} ${head}`);
+      if (flags.includes(letter)) found.add(letter);
+      else keep(letter, value ?? argv[++i] ?? missing(name, head));
+      continue;
+    }
+    if (!word.startsWith("-") || word === "-") {
+      operands.push(word);
+      continue;
+    }
+    for (let j = 1; j < word.length; j++) {
+      const letter = word[j];
+      if (valued.includes(letter)) {
+        keep(letter, word.slice(j + 1) || (argv[++i] ?? missing(name, letter)));
+        break;
+      }
+      if (!flags.includes(letter)) throw new NotModelledError(`${name} -${letter}`);
+      found.add(letter);
+    }
+  }
+  return { flags: found, values, operands };
+}
+
+function missing(name: string, option: string): never {
+  const what = option.startsWith("-")
+    ? `option '${option}' requires an argument`
+    : `option requires an argument -- '${option}'`;
+  throw new UsageError(`${name}: ${what}\nTry '${name} --help' for more information.`, 1);
+}
+
+export function lastValue(options: Options, letter: string): string | undefined {
+  return options.values.get(letter)?.at(-1);
+}
+
+/** Lines without their ends; text that does not end in a line end still gives its last line. */
+export function linesOf(text: string): string[] {
+  if (text === "") return [];
+  const lines = text.split("\n");
+  if (lines.at(-1) === "") lines.pop();
+  return lines;
+}
+
+export function joinLines(lines: readonly string[]): string {
+  return lines.length === 0 ? "" : `${lines.join("\n")}\n`;
+}
+
+export function output(stdout: string, status = 0, stderr = ""): ToolOutput {
+  return { stdout, stderr, status };
+}
+
+/** The text of all the files named, or the standard input. */
+export function readAll(operands: readonly string[], context: UtilityContext): string {
+  return operands.length === 0 ? context.stdin : operands.map((path) => context.read(path)).join("");
+}

@@ -1,0 +1,170 @@
+/** Utilities without input: echo, printf, seq, date, basename, dirname, true, false; and test with its other name `[`. */
+import { NotModelledError, UsageError } from "../../../util/errors.ts";
+import { shellPrintf, unescapeText } from "./printf.ts";
+import { joinLines, output, type Utility, type UtilityContext } from "./utility.ts";
+
+export const echo: Utility = (argv) => {
+  let from = 0;
+  let newline = true;
+  let escapes = false;
+  for (; /^-[neE]+$/.test(argv[from] ?? ""); from++) {
+    if (argv[from].includes("n")) newline = false;
+    if (argv[from].includes("e")) escapes = true;
+    if (argv[from].includes("E")) escapes = false;
+  }
+  const text = argv.slice(from).join(" ");
+  return output((escapes ? unescapeText(text) : text) + (newline ? "\n" : ""));
+};
+
+export const printf: Utility = (argv) => {
+  const words = argv[0] === "--" ? argv.slice(1) : argv;
+  if (words.length === 0) throw new UsageError("bash: printf: usage: printf [-v var] format [arguments]", 2);
+  if (words[0] === "-v") throw new NotModelledError("printf -v");
+  return output(shellPrintf(words[0], words.slice(1)));
+};
+
+export const seq: Utility = (argv) => {
+  const words = [...argv];
+  let separator = "\n";
+  if (words[0]?.startsWith("-s")) separator = words.shift()!.slice(2) || (words.shift() ?? "");
+  const numbers = words.map(Number);
+  if (numbers.length === 0)
+    throw new UsageError("seq: missing operand\nTry 'seq --help' for more information.", 1);
+  const bad = numbers.findIndex((n) => Number.isNaN(n));
+  if (bad >= 0)
+    throw new UsageError(
+      `seq: invalid floating point argument: ‘${words[bad]}’\nTry 'seq --help' for more information.`,
+      1,
+    );
+  const first = numbers.length > 1 ? numbers[0] : 1;
+  const step = numbers.length > 2 ? numbers[1] : 1;
+  const last = numbers.at(-1)!;
+  if (step === 0) throw new UsageError("seq: invalid Zero increment value: ‘0’", 1);
+  const count = Math.floor((last - first) / step + 1e-9) + 1;
+  if (count <= 0) return output("");
+  return output(
+    `${Array.from({ length: count }, (_, i) => String(Number((first + i * step).toFixed(9)))).join(separator)}\n`,
+  );
+};
+
+export const basename: Utility = (argv) => {
+  const name = argv[0].replace(/\/+$/, "").split("/").at(-1)!;
+  return output(
+    `${argv[1] !== undefined && name !== argv[1] && name.endsWith(argv[1]) ? name.slice(0, -argv[1].length) : name}\n`,
+  );
+};
+
+export const dirname: Utility = (argv) =>
+  output(`${argv[0].includes("/") ? argv[0].replace(/\/[^/]*$/, "") || "/" : "."}\n`);
+
+const UNARY: Record<string, (word: string, exists: (path: string) => boolean) => boolean> = {
+  "-n": (word) => word !== "",
+  "-z": (word) => word === "",
+  "-e": (word, exists) => exists(word),
+  "-f": (word, exists) => exists(word),
+  "-r": (word, exists) => exists(word),
+  "-s": (word, exists) => exists(word),
+};
+const BINARY: Record<string, (a: string, b: string) => boolean> = {
+  "=": (a, b) => a === b,
+  "==": (a, b) => a === b,
+  "!=": (a, b) => a !== b,
+  "-eq": (a, b) => Number(a) === Number(b),
+  "-ne": (a, b) => Number(a) !== Number(b),
+  "-lt": (a, b) => Number(a) < Number(b),
+  "-le": (a, b) => Number(a) <= Number(b),
+  "-gt": (a, b) => Number(a) > Number(b),
+  "-ge": (a, b) => Number(a) >= Number(b),
+};
+
+function evaluate(words: readonly string[], exists: (path: string) => boolean): boolean {
+  for (const [joint, any] of [
+    ["-o", true],
+    ["-a", false],
+  ] as const) {
+    const at = words.indexOf(joint, 1);
+    if (at <= 0 || at === words.length - 1) continue;
+    const left = evaluate(words.slice(0, at), exists);
+    const right = evaluate(words.slice(at + 1), exists);
+    return any ? left || right : left && right;
+  }
+  if (words[0] === "!") return !evaluate(words.slice(1), exists);
+  if (words.length === 0) return false;
+  if (words.length === 1) return words[0] !== "";
+  if (words.length === 2 && UNARY[words[0]] !== undefined) return UNARY[words[0]](words[1], exists);
+  const binary = words.length === 3 ? BINARY[words[1]] : undefined;
+  if (binary === undefined)
+    throw new UsageError(`bash: test: ${words[words.length > 2 ? 1 : 0]}: binary operator expected`, 2);
+  if (words[1].startsWith("-"))
+    for (const word of [words[0], words[2]])
+      if (!/^\s*[-+]?\d+\s*$/.test(word))
+        throw new UsageError(`bash: test: ${word}: integer expression expected`, 2);
+  return binary(words[0], words[2]);
+}
+
+export const test: Utility = (argv, context: UtilityContext) => {
+  const exists = (path: string): boolean => {
+    try {
+      context.read(path);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  return output("", evaluate(argv, exists) ? 0 : 1);
+};
+
+export const bracket: Utility = (argv, context) => {
+  if (argv.at(-1) !== "]") throw new UsageError("bash: [: missing `]'", 2);
+  return test(argv.slice(0, -1), context);
+};
+
+export const cat: Utility = (argv, context) => {
+  const files = argv.filter((word) => word === "-" || !word.startsWith("-"));
+  let stdout = "";
+  let stderr = "";
+  for (const path of files.length === 0 ? ["-"] : files) {
+    try {
+      stdout += path === "-" ? context.stdin : context.read(path);
+    } catch {
+      stderr += `cat: ${path}: No such file or directory\n`;
+    }
+  }
+  return output(stdout, stderr === "" ? 0 : 1, stderr);
+};
+
+export const tee: Utility = (argv, context) => {
+  for (const path of argv.filter((word) => word !== "-a"))
+    context.write(path, argv.includes("-a") ? readOrEmpty(context, path) + context.stdin : context.stdin);
+  return output(context.stdin);
+};
+
+function readOrEmpty(context: UtilityContext, path: string): string {
+  try {
+    return context.read(path);
+  } catch {
+    return "";
+  }
+}
+
+export const yes: Utility = () => {
+  throw new NotModelledError("yes (it never ends)");
+};
+
+export const column: Utility = (argv, context) => {
+  if (!argv.includes("-t")) return output(context.stdin);
+  const rows = context.stdin
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => line.trim().split(/\s+/));
+  const widths: number[] = [];
+  for (const row of rows)
+    for (let i = 0; i < row.length; i++) widths[i] = Math.max(widths[i] ?? 0, row[i].length);
+  return output(
+    joinLines(
+      rows.map((row) =>
+        row.map((word, i) => (i < row.length - 1 ? word.padEnd(widths[i]) : word)).join("  "),
+      ),
+    ),
+  );
+};

@@ -1,0 +1,76 @@
+/**
+ * The agent of a node (swarmkit agent/worker.go): keeps a runner for each task that the dispatcher assigns, and the
+ * ingress network with its load balancer for as long as the node is part of the swarm.
+ */
+import type { Engine } from "../engine.ts";
+import type { Cluster } from "../manager/cluster.ts";
+import type { AgentSession, StatusReport } from "../manager/dispatcher.ts";
+import type { NetworkObject, TaskObject } from "../manager/objects.ts";
+import { type RunnerHost, TaskRunner } from "./task-runner.ts";
+
+export class Agent implements AgentSession, RunnerHost {
+  readonly engine: Engine;
+  readonly nodeId: string;
+  private readonly cluster: Cluster;
+  private readonly runners = new Map<string, TaskRunner>();
+  private attachments: ReadonlyMap<string, number> = new Map();
+  private stopped = false;
+
+  constructor(engine: Engine, cluster: Cluster, nodeId: string) {
+    this.engine = engine;
+    this.cluster = cluster;
+    this.nodeId = nodeId;
+  }
+
+  start(): void {
+    this.cluster.dispatcher.register(this.nodeId, this);
+  }
+
+  /** Leaves; tasks are ended by the engine. */
+  stop(): void {
+    this.stopped = true;
+    this.cluster.dispatcher.unregister(this.nodeId);
+  }
+
+  assignments(tasks: readonly TaskObject[], attachments: ReadonlyMap<string, number>): void {
+    if (this.stopped) return;
+    this.attachments = attachments;
+    this.setupIngress();
+    for (const task of tasks) {
+      const runner = this.runners.get(task.id);
+      if (runner !== undefined) runner.update(task);
+      else if (task.status.state === "assigned") this.runners.set(task.id, new TaskRunner(this, task));
+      else if (task.desired === "remove") this.removed(task.id);
+    }
+  }
+
+  balancerAddr(networkId: string): number | undefined {
+    return this.attachments.get(networkId);
+  }
+
+  network(networkId: string): NetworkObject | undefined {
+    return this.cluster.store.networks.get(networkId);
+  }
+
+  report(taskId: string, status: StatusReport): void {
+    if (!this.stopped) this.cluster.dispatcher.updateTaskStatus(taskId, status);
+  }
+
+  removed(taskId: string): void {
+    this.runners.delete(taskId);
+    this.removeUnusedNetworks();
+    if (!this.stopped) this.cluster.dispatcher.taskRemoved(taskId);
+  }
+
+  /** Networks that no task needs any more go, with their load balancers. */
+  removeUnusedNetworks(): void {
+    const used = new Set([...this.runners.values()].flatMap((runner) => runner.neededNetworks()));
+    this.engine.removeUnusedNetworks(used);
+  }
+
+  private setupIngress(): void {
+    const ingress = this.cluster.store.ingressNetwork();
+    const addr = ingress === null ? undefined : this.attachments.get(ingress.id);
+    if (ingress !== null && addr !== undefined) this.engine.controller.createOverlay(ingress, addr);
+  }
+}

@@ -1,0 +1,185 @@
+/**
+ * One task on its node (swarmkit agent/exec/controller.go, daemon/cluster/executor/container): accepted, prepared,
+ * started, watched, shut down, removed. How long each step takes is drawn from a random stream.
+ */
+import { after } from "../clock.ts";
+import type { Container } from "../container.ts";
+import type { StatusReport } from "../manager/dispatcher.ts";
+import { isTerminal, type NetworkObject, stateRank, type TaskObject } from "../manager/objects.ts";
+import type { Engine } from "../engine.ts";
+
+const MS = 1_000_000;
+const ATTACHMENT_WAIT_NS = 30_000_000_000;
+const ATTACHMENT_POLL_NS = 50 * MS;
+/** Between "no new connections" and the stop: gossip must have told everybody. */
+const GOSSIP_CONVERGE_NS = 2_000_000_000;
+/** Distance between tasks whose order of starting is pinned. */
+const PINNED_STEP_NS = 500 * MS;
+
+/** What a runner needs of its agent. */
+export interface RunnerHost {
+  readonly engine: Engine;
+  /** Load-balancer address of this node on a network; undefined while it has none. */
+  balancerAddr(networkId: string): number | undefined;
+  network(networkId: string): NetworkObject | undefined;
+  report(taskId: string, status: StatusReport): void;
+  removed(taskId: string): void;
+  removeUnusedNetworks(): void;
+}
+
+type Phase = "preparing" | "prepared" | "starting" | "running" | "stopping" | "ended";
+
+export class TaskRunner {
+  private readonly host: RunnerHost;
+  private task: TaskObject;
+  private phase: Phase = "preparing";
+  private container: Container | null = null;
+  private removing = false;
+  private readonly delays: { readonly prepareNs: number; readonly startNs: number };
+
+  constructor(host: RunnerHost, task: TaskObject) {
+    this.host = host;
+    this.task = task;
+    this.delays = this.drawDelays();
+    this.report({ state: "accepted", message: "accepted" });
+    this.report({ state: "preparing", message: "preparing" });
+    this.prepare(0);
+  }
+
+  /** The manager's wish may have changed. */
+  update(task: TaskObject): void {
+    this.task = task;
+    if (task.desired === "remove") this.removing = true;
+    if (stateRank(task.desired) > stateRank("running")) this.shutdown();
+    else if (task.desired === "running" && this.phase === "prepared") this.start();
+  }
+
+  /** Networks that must stay on this node for this task. */
+  neededNetworks(): string[] {
+    return this.phase === "ended" ? [] : this.task.networks.map(({ networkId }) => networkId);
+  }
+
+  private prepare(waitedNs: number): void {
+    if (this.phase !== "preparing") return;
+    const missing = this.task.networks.some(({ networkId }) => this.host.balancerAddr(networkId) === undefined);
+    if (missing) {
+      if (waitedNs >= ATTACHMENT_WAIT_NS) this.reject("node is missing network attachments, ip addresses may be exhausted");
+      else this.later(ATTACHMENT_POLL_NS, () => this.prepare(waitedNs + ATTACHMENT_POLL_NS));
+      return;
+    }
+    if (this.host.engine.findImage(this.task.spec.image) === null) {
+      this.later(this.delays.prepareNs, () => this.reject(`No such image: ${this.task.spec.image}`));
+      return;
+    }
+    for (const { networkId } of this.task.networks) this.createNetwork(networkId);
+    this.later(this.delays.prepareNs, () => this.prepared());
+  }
+
+  private createNetwork(networkId: string): void {
+    const network = this.host.network(networkId);
+    if (network !== undefined)
+      this.host.engine.controller.createOverlay(network, this.host.balancerAddr(networkId)!);
+  }
+
+  private prepared(): void {
+    if (this.phase !== "preparing") return;
+    this.container = this.host.engine.createTaskContainer(this.task);
+    this.phase = "prepared";
+    this.report({ state: "ready", message: "prepared", containerId: this.container.id });
+    if (this.task.desired === "running") this.start();
+  }
+
+  private start(): void {
+    this.phase = "starting";
+    this.report({ state: "starting", message: "starting" });
+    this.later(this.delays.startNs, () => this.started());
+  }
+
+  private started(): void {
+    if (this.phase !== "starting") return;
+    const container = this.container!;
+    container.onExit = (code) => this.exited(code);
+    const error = this.host.engine.startContainer(container);
+    if (error !== null) {
+      this.phase = "ended";
+      this.report({ state: "failed", message: "starting", err: error });
+      return;
+    }
+    this.phase = "running";
+    this.host.engine.controller.agent?.enableService(container.sandbox!);
+    this.report({ state: "running", message: "started", pid: container.pid });
+  }
+
+  /** The container ended by itself. */
+  private exited(code: number): void {
+    if (this.phase !== "running") return;
+    this.phase = "ended";
+    this.host.engine.releaseSandbox(this.container!);
+    if (code === 0) this.report({ state: "complete", message: "finished", exitCode: 0 });
+    else this.report({ state: "failed", message: "started", err: `task: non-zero exit (${code})`, exitCode: code });
+    if (this.removing) this.remove();
+  }
+
+  private shutdown(): void {
+    if (this.phase === "ended") {
+      if (this.removing) this.remove();
+      else this.host.removeUnusedNetworks();
+      return;
+    }
+    if (this.phase === "stopping") return;
+    const wasRunning = this.phase === "running";
+    this.phase = "stopping";
+    if (!wasRunning) {
+      this.stopped();
+      return;
+    }
+    const container = this.container!;
+    const { engine } = this.host;
+    const balanced = container.sandbox!.endpoints.some((endpoint) => endpoint.service !== null);
+    engine.controller.agent?.disableService(container.sandbox!);
+    this.later(balanced ? GOSSIP_CONVERGE_NS : 0, () => {
+      container.onExit = () => this.stopped();
+      container.stop(
+        this.task.spec.stopGraceNs,
+        (delayNs, fn) => this.later(delayNs, fn),
+        () => this.stopped(),
+      );
+    });
+  }
+
+  private stopped(): void {
+    if (this.phase === "ended") return;
+    if (this.container?.state === "running") return;
+    this.phase = "ended";
+    if (this.container !== null) this.host.engine.releaseSandbox(this.container);
+    this.report({ state: "shutdown", message: "shutdown" });
+    this.host.removeUnusedNetworks();
+    if (this.removing) this.remove();
+  }
+
+  private remove(): void {
+    if (this.container !== null) this.host.engine.removeContainer(this.container);
+    this.container = null;
+    this.host.removed(this.task.id);
+  }
+
+  private reject(err: string): void {
+    this.phase = "ended";
+    this.report({ state: "rejected", message: "preparing", err });
+  }
+
+  private report(status: StatusReport): void {
+    if (!isTerminal(this.task.status.state)) this.host.report(this.task.id, status);
+  }
+
+  private later(delayNs: number, fn: () => void): void {
+    after(this.host.engine.sim, delayNs, fn);
+  }
+
+  private drawDelays(): { prepareNs: number; startNs: number } {
+    const { fabric, prng } = this.host.engine;
+    const pin = fabric.pins.tasks?.[`${this.task.serviceName}.${this.task.slot}`]?.starts;
+    if (pin !== undefined) return { prepareNs: 400 * MS, startNs: PINNED_STEP_NS * pin };
+    return { prepareNs: 300 * MS + prng.below(400 * MS), startNs: 400 * MS + prng.below(500 * MS) };
+  }
+}

@@ -1,0 +1,299 @@
+/**
+ * The Docker engine of one machine (daemon/, daemon/cluster): local networks and containers, and its membership of a
+ * swarm. What the `docker` command does, it asks here.
+ */
+import type { Machine } from "../host/machine.ts";
+import type { Sim } from "../sim/sim.ts";
+import type { Prng } from "../util/prng.ts";
+import { formatIp4 } from "../wire/address.ts";
+import { Agent } from "./agent/agent.ts";
+import { Container, type ContainerOptions } from "./container.ts";
+import { DockerError } from "./docker-error.ts";
+import type { SwarmFabric } from "./fabric.ts";
+import { newHexId } from "./ids.ts";
+import { findImage, type ImageSpec, withTag } from "./images.ts";
+import { Cluster, type ClusterOptions } from "./manager/cluster.ts";
+import type { ControlApi } from "./manager/control-api.ts";
+import { ControlServer } from "./manager/control-server.ts";
+import { type Role, taskContainerName, type TaskObject } from "./manager/objects.ts";
+import { type Attachment, NetworkController } from "./network/controller.ts";
+import type { NetworkDb } from "./network/network-db.ts";
+import { ALREADY_MEMBER, NO_SWARM, NOT_MANAGER, NOT_PART, leaveRefusal } from "./swarm-errors.ts";
+
+/** How this engine is part of a swarm. */
+export interface Membership {
+  readonly cluster: Cluster;
+  readonly nodeId: string;
+  readonly agent: Agent;
+  readonly db: NetworkDb;
+  /** Address that the other nodes use. */
+  readonly advertise: number;
+}
+
+export interface JoinAddresses {
+  /** int32 */
+  readonly advertise: number;
+  /** Tunnel endpoint; the advertise address unless given. */
+  readonly dataPath: number;
+}
+
+const CPUS = 1;
+const MEMORY_BYTES = 1_217_581_056;
+
+export class Engine {
+  readonly machine: Machine;
+  readonly fabric: SwarmFabric;
+  readonly sim: Sim;
+  readonly prng: Prng;
+  readonly controller: NetworkController;
+  readonly containers: Container[] = [];
+  /** Identifier of the daemon, as `docker info` shows it. */
+  readonly id: string;
+  membership: Membership | null = null;
+  private readonly attachments = new WeakMap<Container, readonly Attachment[]>();
+
+  constructor(machine: Machine, fabric: SwarmFabric) {
+    this.machine = machine;
+    this.fabric = fabric;
+    this.sim = fabric.sim;
+    this.prng = fabric.prng.stream(`engine/${machine.name}`);
+    this.controller = new NetworkController(machine, this.prng.stream("libnetwork"));
+    this.id = Array.from({ length: 12 }, () => this.prng.text(4, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")).join(":");
+  }
+
+  /** Daemon start: forwarding on, br_netfilter loaded, docker0 with its rules. */
+  start(): void {
+    const { hostNs, kernel } = this.machine;
+    kernel.bridgeNetfilter = true;
+    hostNs.sysctl.set("net.ipv4.ip_forward", "1");
+    this.controller.start();
+  }
+
+  get role(): Role | null {
+    const { membership } = this;
+    return membership === null ? null : (membership.cluster.store.nodes.get(membership.nodeId)?.role ?? "worker");
+  }
+
+  /** The control API, on a manager; otherwise what the daemon answers instead. */
+  control(): ControlApi {
+    if (this.membership === null) throw new DockerError(NO_SWARM);
+    if (this.role !== "manager") throw new DockerError(NOT_MANAGER);
+    return new ControlServer(this.membership.cluster);
+  }
+
+  /** `docker swarm init`: a new swarm with this engine as its leader. */
+  initSwarm(addresses: JoinAddresses, options: ClusterOptions): Membership {
+    if (this.membership !== null) throw new DockerError(ALREADY_MEMBER);
+    const { sim, fabric } = this;
+    const cluster = new Cluster(sim, fabric.prng.stream(`cluster/${this.machine.name}/${sim.now}`), fabric.pins, options);
+    const ingress = {
+      name: "ingress",
+      driver: "overlay",
+      ingress: true,
+      attachable: false,
+      internal: false,
+      labels: new Map<string, string>(),
+      options: new Map<string, string>(),
+      subnet: null,
+      gateway: null,
+    };
+    new ControlServer(cluster).createNetwork(ingress);
+    return this.enter(cluster, "manager", addresses);
+  }
+
+  /** `docker swarm join` with a token that `cluster` has given out. */
+  joinSwarm(cluster: Cluster, role: Role, addresses: JoinAddresses): Membership {
+    if (this.membership !== null) throw new DockerError(ALREADY_MEMBER);
+    return this.enter(cluster, role, addresses);
+  }
+
+  /** `docker swarm leave`. */
+  leaveSwarm(force: boolean): void {
+    const { membership } = this;
+    if (membership === null) throw new DockerError(NOT_PART);
+    const { cluster, nodeId } = membership;
+    if (this.role === "manager" && !force) throw new DockerError(leaveRefusal(cluster.managers.size));
+    membership.agent.stop();
+    for (const container of [...this.containers]) if (container.options.labels.has(TASK_LABEL)) this.dropTask(container);
+    this.controller.leaveSwarm();
+    this.membership = null;
+    cluster.managers.delete(nodeId);
+    if (this.fabric.managerAt(membership.advertise) === cluster) this.fabric.setManager(membership.advertise, null);
+  }
+
+  /** The machine lost power: the others find out by silence. */
+  crash(): void {
+    const { membership } = this;
+    if (membership === null) return;
+    membership.cluster.dispatcher.lost(membership.nodeId);
+  }
+
+  /** Other nodes' gossip has given this node up, or hears from it again. */
+  setGossipAlive(alive: boolean): void {
+    const { membership } = this;
+    if (membership !== null) this.fabric.gossip.setAlive(membership.cluster.id, membership.db, alive);
+  }
+
+  findImage(reference: string): ImageSpec | null {
+    return findImage(this.fabric.images, reference);
+  }
+
+  /** By id, unique prefix or name; null when there is none. */
+  findContainer(reference: string): Container | null {
+    const named = this.containers.find((c) => c.id === reference || c.name === reference.replace(/^\//, ""));
+    if (named !== undefined) return named;
+    const found = reference === "" ? [] : this.containers.filter((c) => c.id.startsWith(reference));
+    return found.length === 1 ? found[0] : null;
+  }
+
+  createContainer(options: Omit<ContainerOptions, "id" | "spec"> & { readonly spec: ImageSpec }): Container {
+    const container = new Container(this.machine, { ...options, id: newHexId(this.prng) });
+    this.containers.unshift(container);
+    return container;
+  }
+
+  /** The container of a task, created but not started. */
+  createTaskContainer(task: TaskObject): Container {
+    const { spec } = task;
+    const labels = new Map(spec.containerLabels);
+    labels.set("com.docker.swarm.node.id", task.nodeId);
+    labels.set("com.docker.swarm.service.id", task.serviceId);
+    labels.set("com.docker.swarm.service.name", task.serviceName);
+    labels.set("com.docker.swarm.task", "");
+    labels.set(TASK_LABEL, task.id);
+    labels.set("com.docker.swarm.task.name", taskContainerName(task));
+    const container = this.createContainer({
+      name: taskContainerName(task),
+      image: withTag(spec.image),
+      spec: this.findImage(spec.image)!,
+      command: [...spec.command, ...spec.args],
+      env: spec.env,
+      hostname: spec.hostname,
+      labels,
+      nsName: `ctr-${task.serviceName}.${task.slot > 0 ? task.slot : this.machine.name}`,
+      hostPorts: task.ports.filter((port) => port.mode === "host"),
+      autoRemove: false,
+    });
+    this.attachments.set(container, this.taskAttachments(task, container));
+    return container;
+  }
+
+  /** Joins the container to its networks and starts its programs. Null, or why it could not. */
+  startContainer(container: Container): string | null {
+    const attachments = this.attachments.get(container) ?? [];
+    const sandbox = this.controller.createSandbox(container.id, container.name, attachments);
+    container.sandbox = sandbox;
+    container.networkNames = attachments.map(({ networkId }) => this.controller.findNetwork(networkId)!.name);
+    const ns = sandbox.createNs(container.options.nsName);
+    for (const [name, value] of CONTAINER_SYSCTLS) if (ns.sysctl.names().includes(name)) ns.sysctl.set(name, value);
+    const mapped = this.controller.mapPorts(sandbox, container.options.hostPorts);
+    if (mapped === null) {
+      this.releaseSandbox(container);
+      return "driver failed programming external connectivity on endpoint: port is already allocated";
+    }
+    container.mappedPorts = mapped;
+    container.start(this.fabric.runCommand === null ? null : (argv) => this.fabric.runCommand!(this.machine, ns, argv));
+    return null;
+  }
+
+  /** Networks of a container that is not a task. */
+  attach(container: Container, attachments: readonly Attachment[]): void {
+    this.attachments.set(container, attachments);
+  }
+
+  /** Takes the network of a container that has ended apart. */
+  releaseSandbox(container: Container): void {
+    if (container.sandbox !== null) this.controller.deleteSandbox(container.sandbox);
+    container.sandbox = null;
+    container.mappedPorts = [];
+  }
+
+  removeContainer(container: Container): void {
+    this.releaseSandbox(container);
+    const i = this.containers.indexOf(container);
+    if (i >= 0) this.containers.splice(i, 1);
+  }
+
+  /** Takes the user's overlays that are not in `used` away from this node. */
+  removeUnusedNetworks(used: ReadonlySet<string>): void {
+    for (const network of [...this.controller.networks])
+      if (network.driver === "overlay" && !network.ingress && !used.has(network.id))
+        this.controller.deleteOverlay(network.id);
+  }
+
+  private enter(cluster: Cluster, role: Role, { advertise, dataPath }: JoinAddresses): Membership {
+    const { fabric, machine } = this;
+    const description = { hostname: machine.name, addr: advertise, cpus: CPUS, memoryBytes: MEMORY_BYTES };
+    const node = cluster.addNode(description, role, `${formatIp4(advertise)}:2377`);
+    if (role === "manager") fabric.setManager(advertise, cluster);
+    this.controller.enterSwarm({
+      tunnelIp: dataPath,
+      dataPathPort: cluster.options.dataPathPort,
+      join: (watcher) => fabric.gossip.join(cluster.id, advertise, watcher),
+    });
+    const agent = new Agent(this, cluster, node.id);
+    this.membership = { cluster, nodeId: node.id, agent, db: this.controller.agent!.db, advertise };
+    agent.start();
+    return this.membership;
+  }
+
+  private dropTask(container: Container): void {
+    container.onExit = null;
+    container.kill(9);
+    this.removeContainer(container);
+  }
+
+  /** Networks of a task in the order in which its container joins them: that of a map, so any order. */
+  private taskAttachments(task: TaskObject, container: Container): Attachment[] {
+    const network = (id: string) => this.membership!.cluster.store.networks.get(id)!;
+    const list = task.networks.map(({ networkId, addr }): Attachment => {
+      const vip = task.vips.find((candidate) => candidate.networkId === networkId);
+      const ports = network(networkId).ingress ? task.ports.filter((port) => port.mode === "ingress") : [];
+      return {
+        networkId,
+        addr,
+        service: {
+          serviceId: task.serviceId,
+          serviceName: task.serviceName,
+          virtualIp: vip?.addr ?? 0,
+          ingressPorts: ports,
+        },
+        aliases: [container.shortId],
+      };
+    });
+    if (list.length === 0) {
+      const bridge = this.controller.findNetwork("bridge")!;
+      return [{ networkId: bridge.id, addr: 0, service: null, aliases: [] }];
+    }
+    const pinned = this.fabric.pins.tasks?.[`${task.serviceName}.${task.slot}`]?.addresses;
+    this.prng.shuffle(list);
+    if (pinned === undefined) return list;
+    const order = Object.keys(pinned);
+    const rank = ({ networkId }: Attachment): number => {
+      const i = order.indexOf(network(networkId).name);
+      return i < 0 ? order.length : i;
+    };
+    return list.sort((a, b) => rank(a) - rank(b));
+  }
+}
+
+const TASK_LABEL = "com.docker.swarm.task.id";
+
+/** What Docker sets in the namespace of every container that has one of its own. */
+const CONTAINER_SYSCTLS = [
+  ["net.ipv4.ip_unprivileged_port_start", "0"],
+  ["net.ipv4.ping_group_range", "0\t2147483647"],
+] as const;
+
+/** Starts a Docker engine on a machine. */
+export function startDocker(machine: Machine, fabric: SwarmFabric): Engine {
+  const engine = new Engine(machine, fabric);
+  machine.engine = engine;
+  engine.start();
+  return engine;
+}
+
+/** The engine of a machine, null when it has none. */
+export function engineOf(machine: Machine): Engine | null {
+  return machine.engine as Engine | null;
+}

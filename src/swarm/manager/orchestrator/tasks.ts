@@ -1,0 +1,76 @@
+/** Making and ending tasks (swarmkit manager/orchestrator/task.go): shared by the orchestrators. */
+import type { Prng } from "../../../util/prng.ts";
+import { newId } from "../../ids.ts";
+import { type ServiceObject, stateRank, type TaskObject, type TaskState } from "../objects.ts";
+import type { Store } from "../store.ts";
+
+/** What the orchestrators work with. */
+export interface OrchestratorContext {
+  readonly store: Store;
+  readonly prng: Prng;
+  /** Calls the orchestrators again after a while. */
+  later(delayNs: number, fn: () => void): void;
+}
+
+/** A new task of `service`; `nodeId` only for global services. */
+export function newTask(
+  context: OrchestratorContext,
+  service: ServiceObject,
+  slot: number,
+  nodeId: string,
+  desired: TaskState,
+): TaskObject {
+  const meta = context.store.newMeta();
+  const task: TaskObject = {
+    ...meta,
+    id: newId(context.prng),
+    serviceId: service.id,
+    serviceName: service.spec.name,
+    slot,
+    nodeId,
+    spec: service.spec.task,
+    specVersion: service.specVersion,
+    specPorts: service.spec.ports,
+    specMode: service.spec.endpointMode,
+    desired,
+    status: { state: "new", message: "created", err: "", atNs: meta.createdNs, containerId: "", pid: 0, exitCode: 0 },
+    networks: [],
+    ports: [],
+    vips: [],
+    endpointMode: service.spec.endpointMode,
+    allocated: false,
+  };
+  context.store.tasks.set(task.id, task);
+  context.store.changed();
+  return task;
+}
+
+/** Moves the desired state forward; it never goes back. */
+export function setDesired(store: Store, task: TaskObject, desired: TaskState): void {
+  if (stateRank(task.desired) >= stateRank(desired)) return;
+  task.desired = desired;
+  store.touch(task);
+}
+
+/** A task that the orchestrator still counts on. */
+export function isLive(task: TaskObject): boolean {
+  return stateRank(task.desired) <= stateRank("running");
+}
+
+/** A task whose spec is the service's present one. */
+export function isCurrent(task: TaskObject, service: ServiceObject): boolean {
+  const { spec } = service;
+  return (
+    task.specVersion === service.specVersion ||
+    (sameSpec(task.spec, spec.task) && sameSpec(task.specPorts, spec.ports) && task.specMode === spec.endpointMode)
+  );
+}
+
+/** Two parts of a spec that say the same. */
+export function sameSpec(a: unknown, b: unknown): boolean {
+  return a === b || JSON.stringify(a, mapsAsLists) === JSON.stringify(b, mapsAsLists);
+}
+
+function mapsAsLists(_key: string, value: unknown): unknown {
+  return value instanceof Map ? [...value] : value;
+}

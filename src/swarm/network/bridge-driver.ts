@@ -1,0 +1,118 @@
+/**
+ * The bridge driver (libnetwork drivers/bridge): docker0, docker_gwbridge and bridges of the user, with their rules in
+ * the host namespace and the published ports of containers.
+ */
+import type { NetDevice } from "../../net/core/net-device.ts";
+import type { NetNs } from "../../net/core/net-ns.ts";
+import { addressesOf } from "../../net/ctl/address.ts";
+import { linkAdd, linkDel, linkSetAddress, linkSetMaster, linkSetUp } from "../../net/ctl/link.ts";
+import type { Prng } from "../../util/prng.ts";
+import { Subnet } from "../manager/allocator/ipam.ts";
+import type { PortConfig } from "../manager/objects.ts";
+import { programPortMapping, removeBridgeRules, setupBridgeRules } from "./iptables-setup.ts";
+import { addInterfaceAddress, createVethPair, DOCKER_MAC_HI, randomVethName } from "./links.ts";
+import type { Endpoint, LocalNetwork } from "./types.ts";
+
+const PORT_FIRST = 49153;
+const PORT_LAST = 65535;
+
+interface BridgeState {
+  readonly dev: NetDevice;
+  readonly subnet: Subnet;
+  readonly icc: boolean;
+}
+
+export class BridgeDriver {
+  private readonly hostNs: NetNs;
+  private readonly prng: Prng;
+  private readonly bridges = new Map<string, BridgeState>();
+  private readonly hostPorts = new Set<string>();
+
+  constructor(hostNs: NetNs, prng: Prng) {
+    this.hostNs = hostNs;
+    this.prng = prng;
+  }
+
+  /** Makes the bridge of a network with its gateway address, and the rules. */
+  createNetwork(network: LocalNetwork, icc: boolean): void {
+    const ns = this.hostNs;
+    const dev = linkAdd(ns, { kind: "bridge", name: network.bridge });
+    linkSetAddress(dev, DOCKER_MAC_HI, this.prng.i32());
+    if (addressesOf(dev).length === 0) addInterfaceAddress(dev, network.gateway, network.prefixLen);
+    const subnet = new Subnet(network.subnet, network.prefixLen);
+    subnet.takeThis(network.gateway);
+    setupBridgeRules(ns, this.rules(network, icc));
+    linkSetUp(dev);
+    this.bridges.set(network.id, { dev, subnet, icc });
+  }
+
+  deleteNetwork(network: LocalNetwork): void {
+    const state = this.bridges.get(network.id)!;
+    linkDel(state.dev);
+    removeBridgeRules(this.hostNs, this.rules(network, state.icc));
+    this.bridges.delete(network.id);
+  }
+
+  /** The lowest free address; null when there is none. */
+  requestAddress(network: LocalNetwork): number | null {
+    return this.bridges.get(network.id)!.subnet.take(false);
+  }
+
+  /** Makes the veth pair of an endpoint: one end on the bridge, the other for the sandbox. */
+  createEndpoint(endpoint: Endpoint): void {
+    const { dev: bridge } = this.bridges.get(endpoint.network.id)!;
+    const hostName = randomVethName(this.prng);
+    const containerName = randomVethName(this.prng);
+    const { dev, peer } = createVethPair(this.hostNs, hostName, containerName);
+    linkSetMaster(dev, bridge);
+    linkSetAddress(peer, DOCKER_MAC_HI, endpoint.addr);
+    linkSetUp(dev);
+    endpoint.dev = peer;
+    endpoint.gateway = endpoint.network.internal ? 0 : endpoint.network.gateway;
+  }
+
+  /** Deletes the pair and gives the address back. */
+  deleteEndpoint(endpoint: Endpoint): void {
+    const state = this.bridges.get(endpoint.network.id);
+    if (endpoint.dev !== null) linkDel(endpoint.dev);
+    endpoint.dev = null;
+    state?.subnet.release(endpoint.addr);
+  }
+
+  /** Publishes ports on the host; open ones get the next free port from 49153. Null when a wanted port is taken. */
+  mapPorts(endpoint: Endpoint, ports: readonly PortConfig[]): PortConfig[] | null {
+    const mapped: PortConfig[] = [];
+    for (const port of ports) {
+      const publishedPort = port.publishedPort !== 0 ? port.publishedPort : this.freePort(port);
+      const key = `${port.protocol}/${publishedPort}`;
+      if (this.hostPorts.has(key)) {
+        this.unmapPorts(endpoint, mapped);
+        return null;
+      }
+      this.hostPorts.add(key);
+      const done = { ...port, publishedPort };
+      programPortMapping(this.hostNs, endpoint.network.bridge, done, endpoint.addr, true);
+      mapped.push(done);
+    }
+    endpoint.portMappings = mapped;
+    return mapped;
+  }
+
+  unmapPorts(endpoint: Endpoint, ports: readonly PortConfig[]): void {
+    for (const port of ports) {
+      this.hostPorts.delete(`${port.protocol}/${port.publishedPort}`);
+      programPortMapping(this.hostNs, endpoint.network.bridge, port, endpoint.addr, false);
+    }
+    endpoint.portMappings = [];
+  }
+
+  private freePort(port: PortConfig): number {
+    let candidate = PORT_FIRST;
+    while (candidate < PORT_LAST && this.hostPorts.has(`${port.protocol}/${candidate}`)) candidate++;
+    return candidate;
+  }
+
+  private rules(network: LocalNetwork, icc: boolean) {
+    return { bridge: network.bridge, subnet: network.subnet, prefixLen: network.prefixLen, icc, masquerade: true };
+  }
+}

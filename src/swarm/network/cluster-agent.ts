@@ -1,0 +1,159 @@
+/**
+ * The engine's part in the swarm's network state (libnetwork agent.go): publishes the local endpoints and acts on what
+ * the other nodes publish.
+ */
+import { type Binding } from "./load-balancer.ts";
+import type { LocalNetwork } from "./types.ts";
+import type { LoadBalancers } from "./load-balancer.ts";
+import type { EndpointRecord, NetworkDb, PeerRecord, TableEvent, TableWatcher } from "./network-db.ts";
+import type { OverlayDriver } from "./overlay-driver.ts";
+import type { Endpoint } from "./types.ts";
+
+/** What the agent works on. */
+export interface AgentHost {
+  readonly overlay: OverlayDriver | null;
+  readonly balancers: LoadBalancers;
+  findNetwork(id: string): LocalNetwork | null;
+}
+
+export class ClusterAgent implements TableWatcher {
+  readonly db: NetworkDb;
+  /** Load-balancer endpoints of other nodes, for `docker network inspect -v`: by network, then endpoint. */
+  readonly remoteBalancers = new Map<string, Map<string, EndpointRecord>>();
+  /** Tunnel endpoint behind each remote endpoint. */
+  readonly hosts = new Map<string, number>();
+  /** Names of backends for `docker network inspect -v`. */
+  readonly backends = new Map<string, EndpointRecord>();
+  private readonly host: AgentHost;
+
+  constructor(host: AgentHost, membership: { join(watcher: TableWatcher): NetworkDb }) {
+    this.host = host;
+    this.db = membership.join(this);
+  }
+
+  joinNetwork(id: string): void {
+    this.db.joinNetwork(id);
+  }
+
+  leaveNetwork(id: string): void {
+    this.db.leaveNetwork(id);
+    this.remoteBalancers.delete(id);
+  }
+
+  leave(): void {
+    this.db.leave();
+  }
+
+  /** addDriverInfoToCluster */
+  publishPeer(endpoint: Endpoint, record: PeerRecord): void {
+    this.db.create("overlay_peer_table", endpoint.network.id, endpoint.id, record);
+  }
+
+  /** The endpoints of a sandbox may be balanced to (EnableService), in the order of the sandbox. */
+  enableService(sandbox: { readonly endpoints: readonly Endpoint[] }): void {
+    for (const endpoint of sandbox.endpoints) {
+      if (endpoint.network.driver !== "overlay" || endpoint.serviceEnabled) continue;
+      endpoint.serviceEnabled = true;
+      const record = recordOf(endpoint, false);
+      if (endpoint.service !== null) {
+        this.backends.set(endpoint.id, record);
+        this.host.balancers.add(bindingOf(endpoint.network.id, endpoint.id, record));
+      }
+      this.db.create("endpoint_table", endpoint.network.id, endpoint.id, record);
+    }
+  }
+
+  /** No new connections to the endpoints of a sandbox (DisableService). */
+  disableService(sandbox: { readonly endpoints: readonly Endpoint[] }): void {
+    for (const endpoint of sandbox.endpoints) {
+      if (!endpoint.serviceEnabled || endpoint.service === null) continue;
+      const record = recordOf(endpoint, true);
+      this.db.update("endpoint_table", endpoint.network.id, endpoint.id, record);
+      this.host.balancers.remove(bindingOf(endpoint.network.id, endpoint.id, record), false);
+    }
+  }
+
+  /** The endpoint is gone: nobody balances to it and nobody tunnels to it. */
+  withdraw(endpoint: Endpoint): void {
+    const { network, id } = endpoint;
+    if (network.driver !== "overlay") return;
+    if (endpoint.serviceEnabled) {
+      endpoint.serviceEnabled = false;
+      this.db.remove("endpoint_table", network.id, id);
+      this.backends.delete(id);
+      if (endpoint.service !== null)
+        this.host.balancers.remove(bindingOf(network.id, id, recordOf(endpoint, true)), true);
+    }
+    this.db.remove("overlay_peer_table", network.id, id);
+  }
+
+  tableEvent(event: TableEvent): void {
+    if (this.host.findNetwork(event.networkId) === null) return;
+    if (event.table === "overlay_peer_table") this.peerEvent(event, event.value as PeerRecord);
+    else this.endpointEvent(event, event.value as EndpointRecord);
+  }
+
+  private peerEvent({ kind, networkId, key }: TableEvent, record: PeerRecord): void {
+    if (kind === "create") {
+      this.hosts.set(key, record.tunnelIp);
+      this.host.overlay?.peerAdd(networkId, key, record);
+    } else {
+      this.hosts.delete(key);
+      this.host.overlay?.peerDelete(networkId, key, record);
+    }
+  }
+
+  private endpointEvent({ kind, networkId, key }: TableEvent, record: EndpointRecord): void {
+    if (record.serviceId === "") {
+      this.balancerEvent(kind, networkId, key, record);
+      return;
+    }
+    const binding = bindingOf(networkId, key, record);
+    if (kind === "delete") {
+      this.backends.delete(key);
+      this.host.balancers.remove(binding, true);
+    } else if (record.serviceDisabled) this.host.balancers.remove(binding, false);
+    else {
+      this.backends.set(key, record);
+      this.host.balancers.add(binding);
+    }
+  }
+
+  private balancerEvent(kind: TableEvent["kind"], networkId: string, key: string, record: EndpointRecord): void {
+    let known = this.remoteBalancers.get(networkId);
+    if (known === undefined) {
+      known = new Map();
+      this.remoteBalancers.set(networkId, known);
+    }
+    if (kind === "delete") known.delete(key);
+    else known.set(key, record);
+  }
+}
+
+function recordOf(endpoint: Endpoint, serviceDisabled: boolean): EndpointRecord {
+  const { service } = endpoint;
+  return {
+    name: endpoint.name,
+    serviceId: service?.serviceId ?? "",
+    serviceName: service?.serviceName ?? "",
+    virtualIp: service?.virtualIp ?? 0,
+    endpointIp: endpoint.addr,
+    ingressPorts: service?.ingressPorts ?? [],
+    taskAliases: endpoint.aliases,
+    serviceDisabled,
+  };
+}
+
+function bindingOf(networkId: string, endpointId: string, record: EndpointRecord): Binding {
+  return {
+    serviceId: record.serviceId,
+    serviceName: record.serviceName,
+    networkId,
+    endpointId,
+    containerName: record.name,
+    virtualIp: record.virtualIp,
+    ingressPorts: record.ingressPorts,
+    taskAliases: record.taskAliases,
+    addr: record.endpointIp,
+  };
+}

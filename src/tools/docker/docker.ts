@@ -1,0 +1,166 @@
+/** The docker command (cli/cmd/docker): finds the subcommand, parses its options, runs it against the machine's engine. */
+import type { Co } from "../../host/process.ts";
+import { DockerError } from "../../swarm/docker-error.ts";
+import { RpcError } from "../../swarm/manager/control-api.ts";
+import { NotModelledError, UsageError } from "../../util/errors.ts";
+import type { Tool, ToolContext, ToolOutput } from "../tool.ts";
+import { daemonError, type DockerCommand, dockerContext, failed } from "./command.ts";
+import { exec, images, kill, ps, rm, run, stop } from "./container.ts";
+import { type Flags, parseFlags } from "./flags.ts";
+import { containerInspect, inspect, serviceInspect } from "./inspect.ts";
+import { networkCreate, networkInspect, networkLs, networkPrune, networkRm } from "./network.ts";
+import { nodeDemote, nodeInspect, nodeLs, nodePromote, nodePs, nodeRm, nodeUpdate } from "./node.ts";
+import {
+  serviceCreate,
+  serviceLogs,
+  serviceLs,
+  servicePs,
+  serviceRm,
+  serviceRollback,
+  serviceScale,
+  serviceUpdate,
+} from "./service.ts";
+import { swarmInit, swarmJoin, swarmJoinToken, swarmLeave } from "./swarm.ts";
+import { info, version } from "./system-info.ts";
+
+type Group = Readonly<Record<string, DockerCommand>>;
+
+const CONTAINER: Group = { ls: ps, list: ps, ps, exec, kill, stop, rm, run, inspect: containerInspect };
+const GROUPS: Readonly<Record<string, Group>> = {
+  swarm: { init: swarmInit, join: swarmJoin, "join-token": swarmJoinToken, leave: swarmLeave },
+  node: {
+    ls: nodeLs,
+    list: nodeLs,
+    inspect: nodeInspect,
+    update: nodeUpdate,
+    promote: nodePromote,
+    demote: nodeDemote,
+    rm: nodeRm,
+    remove: nodeRm,
+    ps: nodePs,
+  },
+  network: {
+    create: networkCreate,
+    ls: networkLs,
+    list: networkLs,
+    inspect: networkInspect,
+    rm: networkRm,
+    remove: networkRm,
+    prune: networkPrune,
+  },
+  service: {
+    create: serviceCreate,
+    update: serviceUpdate,
+    scale: serviceScale,
+    rollback: serviceRollback,
+    rm: serviceRm,
+    remove: serviceRm,
+    ls: serviceLs,
+    list: serviceLs,
+    ps: servicePs,
+    inspect: serviceInspect,
+    logs: serviceLogs,
+  },
+  container: CONTAINER,
+  image: { ls: images, list: images },
+  system: { info },
+};
+const TOP: Group = { ps, exec, kill, stop, rm, run, images, inspect, info, version };
+
+/** Commands that exist in reality. */
+const NOT_MODELLED: readonly string[] = [
+  "attach",
+  "build",
+  "builder",
+  "commit",
+  "config",
+  "context",
+  "cp",
+  "create",
+  "diff",
+  "events",
+  "export",
+  "history",
+  "import",
+  "load",
+  "login",
+  "logout",
+  "logs",
+  "manifest",
+  "pause",
+  "plugin",
+  "port",
+  "pull",
+  "push",
+  "rename",
+  "restart",
+  "rmi",
+  "save",
+  "search",
+  "secret",
+  "stack",
+  "start",
+  "stats",
+  "tag",
+  "top",
+  "trust",
+  "unpause",
+  "update",
+  "volume",
+  "wait",
+  "compose",
+];
+
+interface DockerArgs {
+  readonly command: DockerCommand;
+  readonly flags: Flags;
+}
+
+const NO_DAEMON =
+  "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?";
+
+export const dockerTool: Tool<DockerArgs, ToolOutput> = {
+  name: "docker",
+
+  parse(argv): DockerArgs {
+    const { command, rest } = findCommand(argv);
+    return { command, flags: parseFlags(command, rest) };
+  },
+
+  *run({ command, flags }, tool: ToolContext): Co<ToolOutput> {
+    const context = dockerContext(tool);
+    if (context === null) return failed(NO_DAEMON);
+    try {
+      const started = command.run(flags, context);
+      return "status" in started ? started : yield* started;
+    } catch (error) {
+      if (error instanceof DockerError || error instanceof RpcError) return failed(daemonError(error));
+      throw error;
+    }
+  },
+
+  render(result): ToolOutput {
+    return result;
+  },
+};
+
+function findCommand(argv: readonly string[]): { command: DockerCommand; rest: readonly string[] } {
+  const [first = "", second = ""] = argv;
+  if (first === "--version" || first === "-v") return { command: version, rest: ["--format", VERSION_LINE] };
+  const group = GROUPS[first];
+  if (group !== undefined) {
+    const command = group[second];
+    if (command !== undefined) return { command, rest: argv.slice(2) };
+    if (second === "" || second.startsWith("-"))
+      throw new UsageError(`\nUsage:  docker ${first} COMMAND\n\nRun 'docker ${first} COMMAND --help' for more information on a command.\n`, 0);
+    throw new NotModelledError(`docker ${first} ${second}`);
+  }
+  const command = TOP[first];
+  if (command !== undefined) return { command, rest: argv.slice(1) };
+  if (NOT_MODELLED.includes(first)) throw new NotModelledError(`docker ${first}`);
+  if (first === "" || first === "--help") throw new UsageError("\nUsage:  docker [OPTIONS] COMMAND\n", 0);
+  if (first.startsWith("-")) throw new UsageError(`unknown flag: ${first}\nSee 'docker --help'.\n`, 125);
+  throw new UsageError(`docker: '${first}' is not a docker command.\nSee 'docker --help'\n`, 1);
+}
+
+const VERSION_LINE = "Docker version {{.Client.Version}}, build 297e128";

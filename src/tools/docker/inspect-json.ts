@@ -1,0 +1,279 @@
+/** What docker inspect shows of services, networks and containers (api/types), as plain objects in Docker's field order. */
+import type { Container } from "../../swarm/container.ts";
+import type { PortConfig, ServiceObject, UpdateConfig } from "../../swarm/manager/objects.ts";
+import type { LocalNetwork } from "../../swarm/network/types.ts";
+import { formatCidr, formatIp4, formatMac } from "../../wire/address.ts";
+import type { DockerContext } from "./command.ts";
+import { rfc3339 } from "./human.ts";
+
+const macOf = (addr: number): string => formatMac(0x0242, addr);
+
+function portJson(port: PortConfig) {
+  return {
+    Protocol: port.protocol,
+    TargetPort: port.targetPort,
+    ...(port.publishedPort === 0 ? {} : { PublishedPort: port.publishedPort }),
+    PublishMode: port.mode,
+  };
+}
+
+function updateJson(config: UpdateConfig) {
+  return {
+    Parallelism: config.parallelism,
+    ...(config.delayNs === 0 ? {} : { Delay: config.delayNs }),
+    FailureAction: config.failureAction,
+    Monitor: config.monitorNs,
+    MaxFailureRatio: config.maxFailureRatio,
+    Order: config.order,
+  };
+}
+
+function specJson(spec: ServiceObject["spec"]) {
+  const { task } = spec;
+  const optional = (name: string, list: readonly string[]) => (list.length === 0 ? {} : { [name]: list });
+  const placement = {
+    ...optional("Constraints", task.constraints),
+    ...(task.preferences.length === 0
+      ? {}
+      : { Preferences: task.preferences.map((SpreadDescriptor) => ({ Spread: { SpreadDescriptor } })) }),
+    ...(task.maxReplicasPerNode === 0 ? {} : { MaxReplicas: task.maxReplicasPerNode }),
+  };
+  return {
+    Name: spec.name,
+    Labels: Object.fromEntries(spec.labels),
+    TaskTemplate: {
+      ContainerSpec: {
+        Image: task.image,
+        ...(task.containerLabels.size === 0 ? {} : { Labels: Object.fromEntries(task.containerLabels) }),
+        ...optional("Command", task.command),
+        ...optional("Args", task.args),
+        ...(task.hostname === "" ? {} : { Hostname: task.hostname }),
+        ...optional("Env", task.env),
+        Init: false,
+        StopGracePeriod: task.stopGraceNs,
+        DNSConfig: {},
+        Isolation: "default",
+      },
+      Resources: { Limits: {}, Reservations: {} },
+      RestartPolicy: {
+        Condition: task.restart.condition,
+        Delay: task.restart.delayNs,
+        MaxAttempts: task.restart.maxAttempts,
+      },
+      Placement: placement,
+      ...(task.networks.length === 0 ? {} : { Networks: task.networks.map((Target) => ({ Target })) }),
+      ForceUpdate: task.forceUpdate,
+      Runtime: "container",
+    },
+    Mode: spec.replicas === null ? { Global: {} } : { Replicated: { Replicas: spec.replicas } },
+    UpdateConfig: updateJson(spec.update),
+    RollbackConfig: updateJson(spec.rollback),
+    EndpointSpec: endpointSpec(spec),
+  };
+}
+
+function endpointSpec(spec: ServiceObject["spec"]) {
+  return { Mode: spec.endpointMode, ...(spec.ports.length === 0 ? {} : { Ports: spec.ports.map(portJson) }) };
+}
+
+/** `docker service inspect`. */
+export function serviceJson(service: ServiceObject, { engine }: DockerContext) {
+  const networks = engine.control().listNetworks();
+  const prefix = (id: string): number => networks.find((network) => network.id === id)?.prefixLen ?? 24;
+  const { updateStatus } = service;
+  return {
+    ID: service.id,
+    Version: { Index: service.version },
+    CreatedAt: rfc3339(service.createdNs),
+    UpdatedAt: rfc3339(service.updatedNs),
+    Spec: specJson(service.spec),
+    ...(service.previousSpec === null ? {} : { PreviousSpec: specJson(service.previousSpec) }),
+    Endpoint: {
+      Spec: endpointSpec(service.spec),
+      ...(service.ports.length === 0 ? {} : { Ports: service.ports.map(portJson) }),
+      ...(service.vips.length === 0
+        ? {}
+        : {
+            VirtualIPs: service.vips.map(({ networkId, addr }) => ({
+              NetworkID: networkId,
+              Addr: formatCidr(addr, prefix(networkId)),
+            })),
+          }),
+    },
+    ...(updateStatus === null
+      ? {}
+      : {
+          UpdateStatus: {
+            State: updateStatus.state,
+            StartedAt: rfc3339(updateStatus.startedNs),
+            ...(updateStatus.completedNs < 0 ? {} : { CompletedAt: rfc3339(updateStatus.completedNs) }),
+            Message: updateStatus.message,
+          },
+        }),
+  };
+}
+
+/** `docker network inspect`; `verbose` adds the services. */
+export function networkJson(network: LocalNetwork, { engine }: DockerContext, verbose: boolean) {
+  const containers = network.endpoints.map((endpoint) => {
+    const sandbox = engine.controller.sandboxes.find((candidate) => candidate.endpoints.includes(endpoint));
+    return [
+      sandbox?.containerId ?? "",
+      {
+        Name: endpoint.name,
+        EndpointID: endpoint.id,
+        MacAddress: macOf(endpoint.addr),
+        IPv4Address: formatCidr(endpoint.addr, network.prefixLen),
+        IPv6Address: "",
+      },
+    ] as const;
+  });
+  containers.sort(([a], [b]) => (a < b ? -1 : 1));
+  const swarm = network.driver === "overlay";
+  const peers = engine.controller.agent?.db.peers(network.id) ?? [];
+  const config = {
+    Subnet: formatCidr(network.subnet, network.prefixLen),
+    ...(network.showGateway ? { Gateway: formatIp4(network.gateway) } : {}),
+  };
+  return {
+    Name: network.name,
+    Id: network.id,
+    Created: rfc3339(network.createdNs),
+    Scope: network.scope,
+    Driver: network.driver,
+    EnableIPv6: false,
+    IPAM: { Driver: "default", Options: null, Config: network.prefixLen === 0 ? [] : [config] },
+    Internal: network.internal,
+    Attachable: network.attachable,
+    Ingress: network.ingress,
+    ConfigFrom: { Network: "" },
+    ConfigOnly: false,
+    Containers: Object.fromEntries(containers),
+    Options: Object.fromEntries([...network.options].sort(([a], [b]) => (a < b ? -1 : 1))),
+    Labels: Object.fromEntries(network.labels),
+    ...(swarm ? { Peers: peers.map(({ name, ip }) => ({ Name: name, IP: formatIp4(ip) })) } : {}),
+    ...(swarm && verbose ? { Services: servicesJson(network, engine) } : {}),
+  };
+}
+
+function servicesJson(network: LocalNetwork, engine: DockerContext["engine"]) {
+  const { balancers, agent } = engine.controller;
+  const own = formatIp4(engine.membership!.advertise);
+  const hostOf = (id: string): string => {
+    const remote = agent?.hosts.get(id);
+    return remote === undefined ? own : formatIp4(remote);
+  };
+  const task = (id: string, name: string, addr: number) => ({
+    Name: name,
+    EndpointID: id,
+    EndpointIP: formatIp4(addr),
+    Info: { "Host IP": hostOf(id) },
+  });
+  const services: Record<string, unknown> = {};
+  if (network.ingress) {
+    const local = network.endpoints.filter((endpoint) => endpoint.loadBalancer);
+    const remote = [...(agent?.remoteBalancers.get(network.id) ?? [])];
+    services[""] = {
+      VIP: "<nil>",
+      Ports: [],
+      LocalLBIndex: 0,
+      Tasks: [
+        ...local.map(({ id, name, addr }) => task(id, name, addr)),
+        ...remote.map(([id, { name, endpointIp }]) => task(id, name, endpointIp)),
+      ],
+    };
+  }
+  for (const { info, endpoints } of balancers.list(network.id))
+    services[info.serviceName] = {
+      VIP: info.vip === 0 ? "<nil>" : formatIp4(info.vip),
+      Ports: info.ports.map((port) => `Target: ${port.targetPort}, Publish: ${port.publishedPort}`),
+      LocalLBIndex: info.mark,
+      Tasks: endpoints.map((id) => {
+        const record = agent?.backends.get(id);
+        return task(id, record?.name ?? "", record?.endpointIp ?? 0);
+      }),
+    };
+  return services;
+}
+
+/** `docker inspect` of a container. */
+export function containerJson(container: Container) {
+  const { options, sandbox } = container;
+  const endpoints = (sandbox?.endpoints ?? []).filter((endpoint) => !endpoint.isGatewayBridge);
+  const bridge = endpoints.find((endpoint) => endpoint.network.name === "bridge");
+  const networks = endpoints.map((endpoint) => [
+    endpoint.network.name,
+    {
+      IPAMConfig: endpoint.network.driver === "overlay" ? { IPv4Address: formatIp4(endpoint.addr) } : null,
+      Links: null,
+      Aliases: endpoint.aliases.length === 0 ? null : endpoint.aliases,
+      NetworkID: endpoint.network.id,
+      EndpointID: endpoint.id,
+      Gateway: endpoint.gateway === 0 ? "" : formatIp4(endpoint.gateway),
+      IPAddress: formatIp4(endpoint.addr),
+      IPPrefixLen: endpoint.network.prefixLen,
+      IPv6Gateway: "",
+      GlobalIPv6Address: "",
+      GlobalIPv6PrefixLen: 0,
+      MacAddress: macOf(endpoint.addr),
+      DriverOpts: null,
+    },
+  ]);
+  const time = (ns: number): string => (ns < 0 ? "0001-01-01T00:00:00Z" : rfc3339(ns));
+  return {
+    Id: container.id,
+    Created: rfc3339(container.createdNs),
+    Path: container.argv[0],
+    Args: container.argv.slice(1),
+    State: {
+      Status: container.state,
+      Running: container.state === "running",
+      Paused: false,
+      Restarting: false,
+      OOMKilled: false,
+      Dead: false,
+      Pid: container.pid,
+      ExitCode: container.exitCode,
+      Error: "",
+      StartedAt: time(container.startedNs),
+      FinishedAt: time(container.finishedNs),
+    },
+    Image: options.image,
+    Name: `/${container.name}`,
+    RestartCount: 0,
+    Driver: "overlay2",
+    Platform: "linux",
+    Config: {
+      Hostname: options.hostname || container.shortId,
+      Env: options.env,
+      Cmd: options.command.length > 0 ? options.command : null,
+      Image: options.image,
+      Labels: Object.fromEntries([...options.labels].sort(([a], [b]) => (a < b ? -1 : 1))),
+    },
+    NetworkSettings: {
+      Bridge: "",
+      SandboxID: sandbox?.id ?? "",
+      HairpinMode: false,
+      LinkLocalIPv6Address: "",
+      LinkLocalIPv6PrefixLen: 0,
+      Ports: Object.fromEntries(
+        container.mappedPorts.map((port) => [
+          `${port.targetPort}/${port.protocol}`,
+          [{ HostIp: "0.0.0.0", HostPort: String(port.publishedPort) }],
+        ]),
+      ),
+      SandboxKey: sandbox?.key ?? "",
+      SecondaryIPAddresses: null,
+      SecondaryIPv6Addresses: null,
+      EndpointID: bridge?.id ?? "",
+      Gateway: bridge === undefined ? "" : formatIp4(bridge.gateway),
+      GlobalIPv6Address: "",
+      GlobalIPv6PrefixLen: 0,
+      IPAddress: bridge === undefined ? "" : formatIp4(bridge.addr),
+      IPPrefixLen: bridge?.network.prefixLen ?? 0,
+      IPv6Gateway: "",
+      MacAddress: bridge === undefined ? "" : macOf(bridge.addr),
+      Networks: Object.fromEntries(networks),
+    },
+  };
+}

@@ -1,0 +1,251 @@
+/** Service specs from the options of service create and update (cli/command/service/opts.go). */
+import { DockerError } from "../../swarm/docker-error.ts";
+import { withTag } from "../../swarm/images.ts";
+import type { ControlApi } from "../../swarm/manager/control-api.ts";
+import {
+  DEFAULT_RESTART,
+  DEFAULT_UPDATE,
+  type PortConfig,
+  type Protocol,
+  type ServiceSpec,
+  type TaskSpec,
+  type UpdateConfig,
+} from "../../swarm/manager/objects.ts";
+import { UsageError } from "../../util/errors.ts";
+import { labelMap } from "./command.ts";
+import type { Flags } from "./flags.ts";
+
+const DEFAULT_GRACE_NS = 10_000_000_000;
+
+/** Options that create and update share. */
+export const SHARED_FLAGS = [
+  "replicas=",
+  "detach,d",
+  "quiet,q",
+  "with-registry-auth",
+  "no-resolve-image",
+  "endpoint-mode=",
+  "replicas-max-per-node=",
+  "restart-condition=",
+  "restart-delay=",
+  "restart-max-attempts=",
+  "stop-grace-period=",
+  "update-parallelism=",
+  "update-delay=",
+  "update-failure-action=",
+  "update-monitor=",
+  "update-max-failure-ratio=",
+  "update-order=",
+  "rollback-parallelism=",
+  "rollback-delay=",
+  "rollback-failure-action=",
+  "rollback-monitor=",
+  "rollback-max-failure-ratio=",
+  "rollback-order=",
+  "hostname=",
+  "limit-cpu=!",
+  "limit-memory=!",
+  "reserve-cpu=!",
+  "reserve-memory=!",
+  "health-cmd=!",
+  "health-interval=!",
+  "isolation=!",
+  "user,u=!",
+  "workdir,w=!",
+  "tty,t",
+  "init",
+  "read-only",
+  "log-driver=",
+  "log-opt=",
+] as const;
+
+/** `5s`, `1m30s`, `200ms` in ns. */
+export function parseDuration(text: string): number {
+  const units: Record<string, number> = { ns: 1, us: 1e3, ms: 1e6, s: 1e9, m: 60e9, h: 3600e9 };
+  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)/g)];
+  if (parts.length === 0 || parts.map((part) => part[0]).join("") !== text)
+    throw new UsageError(`invalid argument "${text}": time: invalid duration "${text}"\n`, 125);
+  return parts.reduce((sum, [, value, unit]) => sum + Math.round(Number(value) * units[unit]), 0);
+}
+
+/** `8080:80/udp`, `80`, `mode=host,target=80,published=8081`. */
+export function parsePort(text: string): PortConfig[] {
+  if (text.includes("=")) return [longPort(text)];
+  const match = /^(?:(\d+)(?:-(\d+))?:)?(\d+)(?:-(\d+))?(?:\/(tcp|udp|sctp))?$/.exec(text);
+  if (match === null) throw new UsageError(`invalid argument "${text}" for "-p, --publish" flag: Invalid containerPort: ${text}\n`, 125);
+  const [, first, last, target, targetLast, protocol = "tcp"] = match;
+  const count = targetLast === undefined ? 1 : Number(targetLast) - Number(target) + 1;
+  if (last !== undefined && Number(last) - Number(first) + 1 !== count)
+    throw new UsageError(`invalid argument "${text}" for "-p, --publish" flag: Invalid ranges specified for container and host Ports: ${target} and ${first}-${last}\n`, 125);
+  return Array.from({ length: count }, (_, i) => ({
+    protocol: protocol as Protocol,
+    targetPort: checkedPort(text, Number(target) + i),
+    publishedPort: first === undefined ? 0 : checkedPort(text, Number(first) + i),
+    mode: "ingress" as const,
+  }));
+}
+
+function checkedPort(text: string, port: number): number {
+  if (port < 1 || port > 65535) throw new UsageError(`invalid argument "${text}" for "-p, --publish" flag: Invalid containerPort: ${port}\n`, 125);
+  return port;
+}
+
+function longPort(text: string): PortConfig {
+  const fields = labelMap(text.split(","));
+  const mode = fields.get("mode") ?? "ingress";
+  const target = Number(fields.get("target"));
+  if (mode !== "ingress" && mode !== "host")
+    throw new UsageError(`invalid argument "${text}" for "-p, --publish" flag: invalid publish mode value (${mode}): must be either 'ingress' or 'host'\n`, 125);
+  if (!(target > 0)) throw new UsageError(`invalid argument "${text}" for "-p, --publish" flag: missing mandatory field "target"\n`, 125);
+  return {
+    protocol: (fields.get("protocol") ?? "tcp") as Protocol,
+    targetPort: target,
+    publishedPort: Number(fields.get("published") ?? 0),
+    mode,
+  };
+}
+
+/** Network ids of names; the daemon's words when one is unknown or not of the swarm. */
+export function networkIds(control: ControlApi, names: readonly string[], local: readonly string[]): string[] {
+  return names.map((word) => {
+    const name = word.includes("=") ? (labelMap(word.split(",")).get("name") ?? word) : word;
+    const found = control.listNetworks().find((network) => network.name === name || network.id.startsWith(name));
+    if (found !== undefined) return found.id;
+    if (local.includes(name))
+      throw new DockerError(
+        `The network ${name} cannot be used with services. Only networks scoped to the swarm can be used, such as those created with the overlay driver.`,
+      );
+    throw new DockerError(`network ${name} not found`);
+  });
+}
+
+/** The spec of `docker service create`; `name` when none was given. */
+export function createSpec(flags: Flags, name: string, networks: readonly string[]): ServiceSpec {
+  const [image, ...args] = flags.args;
+  const global = flags.get("mode", "replicated") === "global";
+  const task: TaskSpec = {
+    image: withTag(image),
+    command: flags.has("entrypoint") ? flags.get("entrypoint").split(/\s+/) : [],
+    args,
+    env: flags.list("env"),
+    hostname: flags.get("hostname"),
+    constraints: flags.list("constraint"),
+    preferences: flags.list("placement-pref").map((text) => text.replace(/^spread=/, "")),
+    maxReplicasPerNode: Number(flags.get("replicas-max-per-node", "0")),
+    networks: [...networks],
+    containerLabels: labelMap(flags.list("container-label")),
+    stopGraceNs: flags.has("stop-grace-period") ? parseDuration(flags.get("stop-grace-period")) : DEFAULT_GRACE_NS,
+    restart: restartOf(flags, DEFAULT_RESTART),
+    forceUpdate: 0,
+  };
+  return {
+    name: flags.get("name", name),
+    labels: labelMap(flags.list("label")),
+    replicas: global ? null : Number(flags.get("replicas", "1")),
+    task,
+    endpointMode: flags.get("endpoint-mode", "vip") === "dnsrr" ? "dnsrr" : "vip",
+    ports: flags.list("publish").flatMap(parsePort),
+    update: updateOf(flags, "update", DEFAULT_UPDATE),
+    rollback: updateOf(flags, "rollback", DEFAULT_UPDATE),
+  };
+}
+
+/** The spec that `docker service update` makes of `old`. An unchanged task keeps its object: nothing is replaced. */
+export function updatedSpec(flags: Flags, old: ServiceSpec, control: ControlApi, local: readonly string[]): ServiceSpec {
+  const removedPorts = flags.list("publish-rm").flatMap(parsePort);
+  const kept = old.ports.filter(
+    (port) => !removedPorts.some((gone) => gone.targetPort === port.targetPort && gone.protocol === port.protocol),
+  );
+  const added = flags.list("publish-add").flatMap(parsePort);
+  const ports = removedPorts.length + added.length === 0 ? old.ports : [...kept, ...added];
+  return {
+    ...old,
+    labels: changedMap(old.labels, flags.list("label-add"), flags.list("label-rm")),
+    replicas: flags.has("replicas") ? Number(flags.get("replicas")) : old.replicas,
+    endpointMode: flags.has("endpoint-mode") ? (flags.get("endpoint-mode") as "vip" | "dnsrr") : old.endpointMode,
+    ports,
+    task: updatedTask(flags, old.task, control, local),
+    update: updateOf(flags, "update", old.update),
+    rollback: updateOf(flags, "rollback", old.rollback),
+  };
+}
+
+const TASK_FLAGS = [
+  "image",
+  "args",
+  "env-add",
+  "env-rm",
+  "force",
+  "hostname",
+  "constraint-add",
+  "constraint-rm",
+  "network-add",
+  "network-rm",
+  "container-label-add",
+  "container-label-rm",
+  "replicas-max-per-node",
+  "restart-condition",
+  "restart-delay",
+  "restart-max-attempts",
+  "stop-grace-period",
+];
+
+function updatedTask(flags: Flags, old: TaskSpec, control: ControlApi, local: readonly string[]): TaskSpec {
+  if (!TASK_FLAGS.some((name) => flags.has(name))) return old;
+  const removedEnv = flags.list("env-rm");
+  const addedEnv = flags.list("env-add");
+  const envName = (word: string): string => word.split("=")[0];
+  const env = old.env.filter(
+    (word) => !removedEnv.includes(envName(word)) && !addedEnv.some((added) => envName(added) === envName(word)),
+  );
+  const gone = networkIds(control, flags.list("network-rm"), local);
+  const networks = old.networks.filter((id) => !gone.includes(id));
+  return {
+    ...old,
+    image: flags.has("image") ? withTag(flags.get("image")) : old.image,
+    args: flags.has("args") ? flags.get("args").split(/\s+/).filter((word) => word !== "") : old.args,
+    env: [...env, ...addedEnv],
+    hostname: flags.get("hostname", old.hostname),
+    constraints: [
+      ...old.constraints.filter((text) => !flags.list("constraint-rm").includes(text)),
+      ...flags.list("constraint-add"),
+    ],
+    networks: [...networks, ...networkIds(control, flags.list("network-add"), local)],
+    containerLabels: changedMap(old.containerLabels, flags.list("container-label-add"), flags.list("container-label-rm")),
+    maxReplicasPerNode: Number(flags.get("replicas-max-per-node", String(old.maxReplicasPerNode))),
+    stopGraceNs: flags.has("stop-grace-period") ? parseDuration(flags.get("stop-grace-period")) : old.stopGraceNs,
+    restart: restartOf(flags, old.restart),
+    forceUpdate: old.forceUpdate + (flags.on("force") ? 1 : 0),
+  };
+}
+
+function changedMap(old: ReadonlyMap<string, string>, add: readonly string[], remove: readonly string[]): ReadonlyMap<string, string> {
+  const map = new Map(old);
+  for (const key of remove) map.delete(key);
+  for (const [key, value] of labelMap(add)) map.set(key, value);
+  return map;
+}
+
+function restartOf(flags: Flags, old: TaskSpec["restart"]): TaskSpec["restart"] {
+  const condition = flags.get("restart-condition", old.condition);
+  if (condition !== "none" && condition !== "on-failure" && condition !== "any")
+    throw new UsageError(`invalid argument "${condition}" for "--restart-condition" flag\n`, 125);
+  return {
+    condition,
+    delayNs: flags.has("restart-delay") ? parseDuration(flags.get("restart-delay")) : old.delayNs,
+    maxAttempts: Number(flags.get("restart-max-attempts", String(old.maxAttempts))),
+  };
+}
+
+function updateOf(flags: Flags, prefix: "update" | "rollback", old: UpdateConfig): UpdateConfig {
+  const duration = (name: string, value: number): number =>
+    flags.has(`${prefix}-${name}`) ? parseDuration(flags.get(`${prefix}-${name}`)) : value;
+  return {
+    parallelism: Number(flags.get(`${prefix}-parallelism`, String(old.parallelism))),
+    delayNs: duration("delay", old.delayNs),
+    failureAction: flags.get(`${prefix}-failure-action`, old.failureAction) as UpdateConfig["failureAction"],
+    monitorNs: duration("monitor", old.monitorNs),
+    maxFailureRatio: Number(flags.get(`${prefix}-max-failure-ratio`, String(old.maxFailureRatio))),
+    order: flags.get(`${prefix}-order`, old.order) as UpdateConfig["order"],
+  };
+}

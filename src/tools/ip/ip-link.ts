@@ -1,0 +1,43 @@
+/** `ip link`: show, add, set, del (iproute2 6.1 ip/iplink.c). */
+import { linkAdd, linkDel } from "../../net/ctl/link.ts";
+import { NotModelledError, UsageError } from "../../util/errors.ts";
+import type { ToolContext, ToolOutput } from "../tool.ts";
+import { type IpOptions, ipOutput } from "./ip-options.ts";
+import { parseLinkAdd } from "./link-add.ts";
+import { linksOf, parseLinkFilter } from "./link-filter.ts";
+import { linkBrief, linkJson, linkText, toJson } from "./link-format.ts";
+import { linkSet } from "./link-set.ts";
+
+/** `ip link ARGV`. */
+export function ipLink(argv: readonly string[], options: IpOptions, context: ToolContext): ToolOutput {
+  const [command = "show", ...rest] = argv;
+  if (matches(command, ["show", "list", "lst"])) return ipOutput(showLinks(rest, options, context));
+  if (matches(command, ["add"])) {
+    linkAdd(context.ns, parseLinkAdd(rest, context));
+    return ipOutput("");
+  }
+  if (matches(command, ["set", "change"])) {
+    linkSet(rest, context);
+    return ipOutput("");
+  }
+  if (matches(command, ["delete"])) {
+    const words = rest[0] === "dev" ? rest.slice(1) : rest;
+    const dev = context.ns.device(words[0] ?? "");
+    if (dev === undefined) throw new UsageError(`Cannot find device "${words[0] ?? ""}"`, 1);
+    linkDel(dev);
+    return ipOutput("");
+  }
+  if (["help", "property", "xstats", "afstats"].includes(command))
+    throw new NotModelledError(`ip link ${command}`);
+  throw new UsageError(`Command "${command}" is unknown, try "ip link help".`, 255);
+}
+
+function matches(word: string, commands: readonly string[]): boolean {
+  return word !== "" && commands.some((command) => command.startsWith(word));
+}
+
+function showLinks(argv: readonly string[], options: IpOptions, context: ToolContext): string {
+  const devs = linksOf(context.ns, parseLinkFilter(argv, context.ns));
+  if (options.json) return `${toJson(devs.map((dev) => linkJson(dev, options, true)))}\n`;
+  return devs.map((dev) => (options.brief ? linkBrief(dev) : linkText(dev, options, true))).join("");
+}

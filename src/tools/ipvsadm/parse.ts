@@ -1,0 +1,265 @@
+/** The words of `ipvsadm` 1.31 (ipvsadm.c): one command letter, then options, short ones may be joined. */
+import type { DestSpec, Forward, SchedulerName, ServiceKey, ServiceOptions } from "../../net/ctl/ipvs.ts";
+import { fwmarkService, plainService, SCHEDULERS } from "../../net/ctl/ipvs.ts";
+import { NotModelledError, UsageError } from "../../util/errors.ts";
+import { parseIp4, prefixToMask } from "../../wire/address.ts";
+import { IPPROTO_TCP, IPPROTO_UDP } from "../../wire/ipv4.ts";
+
+export interface ListFormat {
+  conns: boolean;
+  stats: boolean;
+  timeouts: boolean;
+  thresholds: boolean;
+  persistentConns: boolean;
+  exact: boolean;
+  sort: boolean;
+}
+
+export type IpvsadmArgs =
+  | { readonly kind: "list"; readonly format: ListFormat; readonly key: ServiceKey | null }
+  | { readonly kind: "save" }
+  | { readonly kind: "restore" }
+  | { readonly kind: "clear" }
+  | { readonly kind: "zero"; readonly key: ServiceKey | null }
+  | { readonly kind: "set"; readonly seconds: readonly [number, number, number] }
+  | {
+      readonly kind: "service";
+      readonly verb: "add" | "edit" | "delete";
+      readonly key: ServiceKey;
+      readonly options: ServiceOptions;
+    }
+  | {
+      readonly kind: "dest";
+      readonly verb: "add" | "edit" | "delete";
+      readonly key: ServiceKey;
+      readonly dest: DestSpec;
+    };
+
+const COMMANDS: Record<string, string> = {
+  "-A": "add-service",
+  "-E": "edit-service",
+  "-D": "delete-service",
+  "-C": "clear",
+  "-R": "restore",
+  "-S": "save",
+  "-a": "add-server",
+  "-e": "edit-server",
+  "-d": "delete-server",
+  "-L": "list",
+  "-l": "list",
+  "-Z": "zero",
+};
+const LONG_COMMANDS = new Set([...Object.values(COMMANDS), "set"]);
+
+/** Options by their long name: short letter, and whether a value follows ("maybe": only when it looks like one). */
+const OPTIONS: Record<string, { short: string; value: boolean | "maybe" }> = {
+  "tcp-service": { short: "t", value: true },
+  "udp-service": { short: "u", value: true },
+  "fwmark-service": { short: "f", value: true },
+  scheduler: { short: "s", value: true },
+  persistent: { short: "p", value: "maybe" },
+  netmask: { short: "M", value: true },
+  "real-server": { short: "r", value: true },
+  gatewaying: { short: "g", value: false },
+  masquerading: { short: "m", value: false },
+  ipip: { short: "i", value: false },
+  weight: { short: "w", value: true },
+  "u-threshold": { short: "x", value: true },
+  "l-threshold": { short: "y", value: true },
+  numeric: { short: "n", value: false },
+  connection: { short: "c", value: false },
+  ops: { short: "o", value: false },
+  "sched-flags": { short: "b", value: true },
+  timeout: { short: "", value: false },
+  daemon: { short: "", value: false },
+  stats: { short: "", value: false },
+  rate: { short: "", value: false },
+  thresholds: { short: "", value: false },
+  "persistent-conn": { short: "", value: false },
+  nosort: { short: "", value: false },
+  sort: { short: "", value: false },
+  exact: { short: "X", value: false },
+};
+
+interface Words {
+  command: string;
+  options: Map<string, string>;
+  rest: string[];
+}
+
+/** Throws UsageError. */
+export function parseIpvsadm(argv: readonly string[]): IpvsadmArgs {
+  const words = argv.length === 0 ? { command: "list", options: new Map(), rest: [] } : scan(argv);
+  const { options } = words;
+  switch (words.command) {
+    case "list":
+      return { kind: "list", format: listFormat(options), key: serviceKey(options) };
+    case "save":
+    case "restore":
+    case "clear":
+      return { kind: words.command };
+    case "zero":
+      return { kind: "zero", key: serviceKey(options) };
+    case "set":
+      return { kind: "set", seconds: setSeconds(words.rest) };
+    default:
+      return change(words);
+  }
+}
+
+function change(words: Words): IpvsadmArgs {
+  const [verb, what] = words.command.split("-") as ["add" | "edit" | "delete", string];
+  const key = serviceKey(words.options);
+  if (key === null) throw usage("No virtual service specified");
+  if (what === "service") return { kind: "service", verb, key, options: serviceOptions(words.options) };
+  return { kind: "dest", verb, key, dest: destSpec(words.options, key) };
+}
+
+function scan(argv: readonly string[]): Words {
+  const words: Words = { command: "", options: new Map(), rest: [] };
+  const queue = argv.flatMap((word) => split(word));
+  for (let i = 0; i < queue.length; i++) {
+    const word = queue[i];
+    const command = COMMANDS[word] ?? (LONG_COMMANDS.has(word.slice(2)) ? word.slice(2) : undefined);
+    if (i === 0 && command !== undefined) {
+      words.command = command;
+      continue;
+    }
+    const name = optionName(word);
+    if (name === undefined) {
+      if (word.startsWith("-")) throw usage(`unrecognized option '${word}'`);
+      words.rest.push(word);
+      continue;
+    }
+    const takes = OPTIONS[name].value;
+    const next = queue[i + 1];
+    if (takes === true && next === undefined) throw usage(`option '${word}' requires an argument`);
+    const has = takes === true || (takes === "maybe" && next !== undefined && /^\d+$/.test(next));
+    words.options.set(name, has ? queue[++i] : "");
+  }
+  if (words.command === "") throw usage("You need to supply a command");
+  if (words.rest.length > 0 && words.command !== "set") throw usage(`unexpected argument ${words.rest[0]}`);
+  return words;
+}
+
+/** `-Lnc` -> `-L -n -c`; a letter that takes a value keeps what is glued to it. */
+function split(word: string): string[] {
+  if (!/^-[A-Za-z]./.test(word)) return [word];
+  const out: string[] = [];
+  for (let i = 1; i < word.length; i++) {
+    const flag = `-${word[i]}`;
+    out.push(flag);
+    const name = optionName(flag);
+    if (name === undefined || OPTIONS[name].value === false || i + 1 === word.length) continue;
+    out.push(word.slice(i + 1));
+    break;
+  }
+  return out;
+}
+
+function optionName(word: string): string | undefined {
+  if (word.startsWith("--")) return word.slice(2) in OPTIONS ? word.slice(2) : undefined;
+  return Object.keys(OPTIONS).find(
+    (name) => OPTIONS[name].short !== "" && `-${OPTIONS[name].short}` === word,
+  );
+}
+
+function listFormat(options: Map<string, string>): ListFormat {
+  if (options.has("rate")) throw new NotModelledError("ipvsadm --rate");
+  if (options.has("daemon")) throw new NotModelledError("ipvsadm --daemon (connection synchronisation)");
+  return {
+    conns: options.has("connection"),
+    stats: options.has("stats"),
+    timeouts: options.has("timeout"),
+    thresholds: options.has("thresholds"),
+    persistentConns: options.has("persistent-conn"),
+    exact: options.has("exact"),
+    sort: !options.has("nosort"),
+  };
+}
+
+function serviceKey(options: Map<string, string>): ServiceKey | null {
+  const mark = options.get("fwmark-service");
+  if (mark !== undefined) {
+    const fwmark = wholeNumber(mark, 1, 0xffffffff);
+    if (fwmark === null) throw usage("fwmark must be integer greater than zero");
+    return fwmarkService(fwmark | 0);
+  }
+  const tcp = options.get("tcp-service");
+  const text = tcp ?? options.get("udp-service");
+  if (text === undefined) return null;
+  const at = addressPort(text);
+  if (at === null || at.port === null) throw usage(`illegal virtual server address[:port] specified`);
+  return { fwmark: 0, protocol: tcp !== undefined ? IPPROTO_TCP : IPPROTO_UDP, addr: at.addr, port: at.port };
+}
+
+function serviceOptions(options: Map<string, string>): ServiceOptions {
+  const scheduler = options.get("scheduler") ?? "wlc";
+  if (!(SCHEDULERS as readonly string[]).includes(scheduler))
+    throw new NotModelledError(`IPVS scheduler ${scheduler}`);
+  const out = plainService(scheduler as SchedulerName);
+  const persistent = options.get("persistent");
+  if (persistent !== undefined) {
+    const seconds = persistent === "" ? 300 : wholeNumber(persistent, 1, 31 * 24 * 3600);
+    if (seconds === null) throw usage("illegal timeout for persistent service");
+    out.persistentSec = seconds;
+  }
+  const netmask = options.get("netmask");
+  if (netmask !== undefined) out.netmask = parseNetmask(netmask);
+  out.onePacket = options.has("ops");
+  const flags = (options.get("sched-flags") ?? "").split(",");
+  out.shPort = flags.includes("sh-port");
+  out.shFallback = flags.includes("sh-fallback");
+  return out;
+}
+
+function parseNetmask(text: string): number {
+  const mask = /^\d+$/.test(text) ? prefixToMask(Number(text)) : parseIp4(text);
+  if (mask === null || mask === 0) throw usage("Invalid netmask");
+  return mask;
+}
+
+function destSpec(options: Map<string, string>, key: ServiceKey): DestSpec {
+  const server = options.get("real-server");
+  if (server === undefined)
+    throw usage("You need to supply the 'real-server' option for the 'add-server' command");
+  const at = addressPort(server);
+  if (at === null) throw usage("illegal real server address[:port] specified");
+  const weight = wholeNumber(options.get("weight") ?? "1", 0, 0x7fffffff);
+  if (weight === null) throw usage("illegal weight specified");
+  const forward: Forward = options.has("masquerading") ? "Masq" : options.has("ipip") ? "Tunnel" : "Route";
+  const port = forward === "Masq" ? (at.port ?? key.port) : key.port;
+  const upperThreshold = threshold(options, "u-threshold");
+  const lowerThreshold = threshold(options, "l-threshold");
+  return { addr: at.addr, port, weight, forward, upperThreshold, lowerThreshold };
+}
+
+function threshold(options: Map<string, string>, name: string): number {
+  const value = wholeNumber(options.get(name) ?? "0", 0, 0x7fffffff);
+  if (value === null) throw usage(`illegal ${name} specified`);
+  return value;
+}
+
+function setSeconds(rest: readonly string[]): readonly [number, number, number] {
+  const seconds = rest.map((word) => wholeNumber(word, 0, 31 * 24 * 3600));
+  if (seconds.length !== 3 || seconds.includes(null)) throw usage("--set option requires 3 timeout values");
+  return seconds as [number, number, number];
+}
+
+function addressPort(text: string): { addr: number; port: number | null } | null {
+  const [host, port, ...more] = text.split(":");
+  const addr = parseIp4(host);
+  if (addr === null || more.length > 0) return null;
+  if (port === undefined) return { addr, port: null };
+  const number = wholeNumber(port, 0, 65535);
+  return number === null ? null : { addr, port: number };
+}
+
+function wholeNumber(text: string, min: number, max: number): number | null {
+  const number = /^(0x[0-9a-f]+|\d+)$/i.test(text) ? Number(text) : Number.NaN;
+  return number >= min && number <= max ? number : null;
+}
+
+function usage(message: string): UsageError {
+  return new UsageError(`${message}\nTry \`ipvsadm -h' or 'ipvsadm --help' for more information.`, 2);
+}

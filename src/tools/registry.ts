@@ -1,0 +1,45 @@
+/** Every command by its name. */
+import { bridge } from "./bridge.ts";
+import { conntrack } from "./conntrack.ts";
+import { curl } from "./curl.ts";
+import { dmesg } from "./dmesg.ts";
+import { dockerTool } from "./docker/docker.ts";
+import { ip } from "./ip/ip.ts";
+import { iptablesTool } from "./iptables/iptables.ts";
+import { iptablesRestoreTool } from "./iptables/restore.ts";
+import { iptablesSaveTool } from "./iptables/save.ts";
+import { ipvsadm } from "./ipvsadm/ipvsadm.ts";
+import { nsenter } from "./nsenter.ts";
+import { ping } from "./ping.ts";
+import { sysctl } from "./sysctl.ts";
+import type { Tool } from "./tool.ts";
+
+const ALL = [
+  bridge,
+  conntrack,
+  curl,
+  dmesg,
+  dockerTool,
+  ip,
+  iptablesTool,
+  iptablesRestoreTool,
+  iptablesSaveTool,
+  ipvsadm,
+  nsenter,
+  ping,
+  sysctl,
+] as readonly Tool[];
+
+/** Other names of the same commands. */
+const ALIASES: Readonly<Record<string, string>> = {
+  "iptables-legacy": "iptables",
+  "iptables-legacy-save": "iptables-save",
+  "iptables-legacy-restore": "iptables-restore",
+};
+
+export const TOOLS: ReadonlyMap<string, Tool> = new Map([
+  ...ALL.map((tool) => [tool.name, tool] as const),
+  ...Object.entries(ALIASES).map(
+    ([alias, name]) => [alias, ALL.find((tool) => tool.name === name)!] as const,
+  ),
+]);

@@ -1,0 +1,180 @@
+/**
+ * tcpdump 4.99.3: listens on a device (or all) until its count is reached or it is killed, prints or writes the frames.
+ * What -w writes is a capture file in the lab's files, one character a byte, for -r and for the user.
+ */
+
+import { CaptureError } from "../capture/capture-error.ts";
+import { type DissectOptions, Dissector, readingFromText } from "../capture/dissect.ts";
+import { cookedText } from "../capture/dissect-cooked.ts";
+import { compileFilter } from "../capture/filter.ts";
+import type { CapturedFrame, CaptureFile } from "../capture/frame.ts";
+import { PcapWriter } from "../capture/pcap.ts";
+import { readCapture } from "../capture/read-capture.ts";
+import { type FramePredicate, Recorder } from "../capture/recorder.ts";
+import { type Co, KilledError, waitFor } from "../host/process.ts";
+import type { NetDevice } from "../net/core/net-device.ts";
+import { NotModelledError, UsageError } from "../util/errors.ts";
+import { parseTcpdumpArgs, type TcpdumpArgs } from "./tcpdump-args.ts";
+import type { Tool, ToolContext, ToolOutput } from "./tool.ts";
+
+interface TcpdumpResult {
+  /** The frames as text, without the final line break each. */
+  readonly lines: readonly string[];
+  readonly captured: number;
+  readonly interrupted: boolean;
+  /** Lines of stderr before the first frame. */
+  readonly opening: string;
+}
+
+/** Text of a byte string: one character a byte. */
+function latin1(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
+}
+
+function fromLatin1(text: string): Uint8Array {
+  return Uint8Array.from(text, (char) => char.charCodeAt(0) & 0xff);
+}
+
+function dissectOptions(args: TcpdumpArgs): DissectOptions {
+  const { link, verbose, quiet, absoluteSeq, noTime } = args;
+  return { link, verbose, quiet, absoluteSeq, noTime };
+}
+
+/** The devices that `-i` names; without it the first that is up and no loopback. */
+function devicesOf(args: TcpdumpArgs, context: ToolContext): NetDevice[] {
+  const all = context.ns.devices();
+  if (args.device === "any") return all;
+  const name = args.device ?? all.find((dev) => dev.isUp && dev.ops.kind !== "loopback")?.name ?? "lo";
+  const dev = context.ns.device(name);
+  if (dev === undefined) {
+    throw new UsageError(`tcpdump: ${name}: No such device exists\n(No such device exists)`, 1);
+  }
+  if (!dev.isUp) throw new UsageError(`tcpdump: ${name}: That device is not up`, 1);
+  return [dev];
+}
+
+function openingText(args: TcpdumpArgs, device: string): string {
+  const any = args.device === "any";
+  const link = any ? "LINUX_SLL2 (Linux cooked v2)" : "EN10MB (Ethernet)";
+  const listening = `listening on ${device}, link-type ${link}, snapshot length 262144 bytes\n`;
+  const first = any ? "tcpdump: data link type LINUX_SLL2\n" : "";
+  if (args.verbose > 0 || args.writeFile !== null) return `${first}tcpdump: ${listening}`;
+  return `${first}tcpdump: verbose output suppressed, use -v[v]... for full protocol decode\n${listening}`;
+}
+
+/** Waits for frames; true when it was killed before the count was reached. */
+function* listen(recorder: Recorder, count: number | null): Co<boolean> {
+  try {
+    while (count === null || recorder.frameCount < count) yield* waitFor(recorder.arrived);
+    return false;
+  } catch (error) {
+    if (!(error instanceof KilledError)) throw error;
+    return true;
+  } finally {
+    recorder.stop();
+  }
+}
+
+function recordedLines(
+  args: TcpdumpArgs,
+  recorder: Recorder,
+  captured: number,
+  devices: readonly NetDevice[],
+): string[] {
+  const dissector = new Dissector(dissectOptions(args));
+  const lines: string[] = [];
+  for (let i = 0; i < captured; i++) {
+    const frame = recorder.frameAt(i);
+    const dev = devices[recorder.frameInterface(i)];
+    lines.push(
+      args.device === "any"
+        ? cookedText(dissector, frame, dev.name, dev.ifindex, recorder.framePacketType(i), args.link)
+        : dissector.text(frame),
+    );
+  }
+  return lines;
+}
+
+function* capture(args: TcpdumpArgs, filter: FramePredicate, context: ToolContext): Co<TcpdumpResult> {
+  const devices = devicesOf(args, context);
+  const recorder = new Recorder(context.machine.kernel.sim, { promiscuous: args.promiscuous, filter });
+  for (const dev of devices) recorder.attach(dev, context.machine.name, context.ns.name);
+  const interrupted = yield* listen(recorder, args.count);
+  const captured = Math.min(recorder.frameCount, args.count ?? recorder.frameCount);
+  const opening = openingText(args, args.device === "any" ? "any" : devices[0].name);
+  if (args.writeFile === null) {
+    return { lines: recordedLines(args, recorder, captured, devices), captured, interrupted, opening };
+  }
+  const frames: CapturedFrame[] = [];
+  for (let i = 0; i < captured; i++) frames.push(recorder.frameAt(i));
+  context.files.set(args.writeFile, fileText(frames));
+  return { lines: [], captured, interrupted, opening };
+}
+
+function fileText(frames: readonly CapturedFrame[]): string {
+  const writer = new PcapWriter(true);
+  for (const { sec, nsec, bytes } of frames) writer.add(sec, nsec, bytes, 0, bytes.length);
+  return latin1(writer.finish());
+}
+
+function openCapture(text: string, name: string): CaptureFile {
+  try {
+    return readCapture(fromLatin1(text), name);
+  } catch (error) {
+    if (error instanceof CaptureError) throw new UsageError(`tcpdump: ${error.message}`, 1);
+    throw error;
+  }
+}
+
+/** Prints or copies a file of the lab. */
+function readBack(args: TcpdumpArgs, filter: FramePredicate, context: ToolContext): TcpdumpResult {
+  const name = args.readFile!;
+  const text = context.files.get(name);
+  if (text === undefined) throw new UsageError(`tcpdump: ${name}: No such file or directory`, 1);
+  const file = openCapture(text, name);
+  const wanted = file.frames.filter((frame) => {
+    const { bytes } = frame;
+    return filter(bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, frame.origLen);
+  });
+  const frames = args.count === null ? wanted : wanted.slice(0, args.count);
+  const opening = `${readingFromText(name, file.interfaces[0]?.snapLen ?? 0)}\n`;
+  if (args.writeFile !== null) {
+    context.files.set(args.writeFile, fileText(frames));
+    return { lines: [], captured: frames.length, interrupted: false, opening };
+  }
+  const dissector = new Dissector(dissectOptions(args));
+  const lines = frames.map((frame) => dissector.text(frame));
+  return { lines, captured: lines.length, interrupted: false, opening };
+}
+
+function closingText(captured: number): string {
+  const packets = (count: number): string => `${count} packet${count === 1 ? "" : "s"}`;
+  const received = `${packets(captured)} received by filter`;
+  return `${packets(captured)} captured\n${received}\n${packets(0)} dropped by kernel\n`;
+}
+
+export const tcpdump: Tool<TcpdumpArgs, TcpdumpResult> = {
+  name: "tcpdump",
+
+  parse(argv) {
+    return parseTcpdumpArgs(argv);
+  },
+
+  run(args, context) {
+    const filter = compileFilter(args.filter);
+    if (args.readFile !== null) return readBack(args, filter, context);
+    if (args.device === "any" && args.writeFile !== null) {
+      throw new NotModelledError("tcpdump -i any -w (a LINUX_SLL2 file)");
+    }
+    return capture(args, filter, context);
+  },
+
+  render(result, args): ToolOutput {
+    const text = result.lines.map((line) => `${line}\n`).join("");
+    if (args.readFile !== null) return { stdout: text, stderr: result.opening, status: 0 };
+    const newline = result.interrupted && args.writeFile === null ? "\n" : "";
+    return { stdout: text + newline, stderr: result.opening + closingText(result.captured), status: 0 };
+  },
+};

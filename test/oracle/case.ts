@@ -1,0 +1,66 @@
+/** What one comparison consists of: a topology, and the frames that are sent into it. Plain data, so that a case is a file. */
+
+/** A command line typed in a namespace. `@NAME` stands for another namespace of the case. */
+export interface Command {
+  readonly ns: string;
+  readonly run: string;
+}
+
+/** A station behind an interface of the world: answers ARP requests for its addresses with its MAC. */
+export interface Station {
+  /** Interface of the namespace `world`. */
+  readonly at: string;
+  readonly mac: string;
+  readonly addresses: readonly string[];
+}
+
+/** An answer to a frame that came out of the machine: the same addresses, ports and numbers the other way round. */
+export interface Answer {
+  /** Which of the IP packets that arrived at this interface: 0 the last, 1 the one before, ... */
+  readonly back: number;
+  /** TCP flags as letters of `CEUAPRSF`; empty for UDP and ICMP. */
+  readonly flags: string;
+  readonly payload: number;
+  /** An ICMP error about the packet instead: type and code. */
+  readonly icmp?: readonly [type: number, code: number];
+  /** Added to the right TCP sequence number. */
+  readonly shift?: number;
+}
+
+/** One frame sent from an interface of the world. */
+export interface Step {
+  readonly at: string;
+  /** Bytes in hexadecimal, from the destination MAC on. */
+  readonly frame?: string;
+  readonly answer?: Answer;
+  /** What it is, for the reader. */
+  readonly note: string;
+}
+
+/** A server on the machine: a listening TCP socket, or a UDP socket that nobody reads. */
+export interface Listener {
+  readonly ns: string;
+  readonly protocol: "tcp" | "udp";
+  readonly port: number;
+}
+
+export interface Case {
+  readonly name: string;
+  /** Namespaces besides `world`, in the order in which they are made. */
+  readonly namespaces: readonly string[];
+  /** Links, addresses, routes, parameters. */
+  readonly setup: readonly Command[];
+  /** What shrinking may leave out: firewall rules and the like. */
+  readonly rules: readonly Command[];
+  readonly stations: readonly Station[];
+  readonly listeners: readonly Listener[];
+  readonly steps: readonly Step[];
+}
+
+/** The namespace whose interfaces send and receive, and which has no addresses. */
+export const WORLD = "world";
+
+/** The namespaces of a case with the world. */
+export function allNamespaces(one: Case): string[] {
+  return [...one.namespaces, WORLD];
+}

@@ -1,0 +1,184 @@
+/**
+ * System calls that Node has no door to: namespaces (setns(2), unshare(2)), packet sockets (packet(7)) and the switches
+ * of checksum offload (SIOCETHTOOL, linux/ethtool.h).
+ */
+import koffi from "koffi";
+
+const libc = koffi.load("libc.so.6");
+const cOpen = libc.func("int open(const char *path, int flags)");
+const cClose = libc.func("int close(int fd)");
+const cSetns = libc.func("int setns(int fd, int nstype)");
+const cUnshare = libc.func("int unshare(int flags)");
+const cSocket = libc.func("int socket(int domain, int type, int protocol)");
+const cBind = libc.func("int bind(int fd, const uint8_t *addr, uint32_t len)");
+const cListen = libc.func("int listen(int fd, int backlog)");
+const cSetsockopt = libc.func("int setsockopt(int fd, int level, int name, const uint8_t *value, uint32_t len)");
+const cSendto = libc.func(
+  "int64_t sendto(int fd, const uint8_t *buf, uint64_t len, int flags, const uint8_t *addr, uint32_t addrlen)",
+);
+const cRecvfrom = libc.func(
+  "int64_t recvfrom(int fd, _Out_ uint8_t *buf, uint64_t len, int flags, _Out_ uint8_t *addr, _Inout_ uint32_t *addrlen)",
+);
+const cIoctl = libc.func("int ioctl(int fd, unsigned long request, _Inout_ uint8_t *arg)");
+const cIndexToName = libc.func("char *if_indextoname(unsigned int index, _Out_ uint8_t *name)");
+const cNameToIndex = libc.func("unsigned int if_nametoindex(const char *name)");
+
+const O_RDONLY = 0;
+const O_CLOEXEC = 0o2000000;
+const CLONE_NEWNET = 0x40000000;
+const AF_INET = 2;
+const AF_PACKET = 17;
+const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
+const SOCK_RAW = 3;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
+const SO_RCVBUFFORCE = 33;
+const MSG_DONTWAIT = 0x40;
+const ETH_P_ALL = 3;
+const EAGAIN = 11;
+const IFNAMSIZ = 16;
+const SIOCGIFFLAGS = 0x8913;
+const IFF_UP = 1;
+const IFF_RUNNING = 0x40;
+const PACKET_OUTGOING = 4;
+const SOCKADDR_LL_LEN = 20;
+
+/** A system call that failed. */
+export class CallError extends Error {
+  constructor(call: string) {
+    super(`${call}: errno ${koffi.errno()}`);
+    this.name = "CallError";
+  }
+}
+
+function check(result: number, call: string): number {
+  if (result < 0) throw new CallError(call);
+  return result;
+}
+
+/** Descriptor of the namespace that this thread is in. */
+export function currentNetns(): number {
+  return check(cOpen("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC), "open netns");
+}
+
+/** Puts this thread into a network namespace. */
+export function enterNetns(fd: number): void {
+  check(cSetns(fd, CLONE_NEWNET), "setns");
+}
+
+/** Makes a namespace that lives as long as the descriptor, and puts this thread into it. */
+export function newNetns(): number {
+  check(cUnshare(CLONE_NEWNET), "unshare");
+  return currentNetns();
+}
+
+export function closeFd(fd: number): void {
+  cClose(fd);
+}
+
+const inet = (port: number): Uint8Array => {
+  const address = new Uint8Array(16);
+  address[0] = AF_INET;
+  address[2] = port >> 8;
+  address[3] = port & 0xff;
+  return address;
+};
+
+/** A socket on a port of every address; TCP listens. */
+export function listenOn(protocol: "tcp" | "udp", port: number): number {
+  const type = protocol === "tcp" ? SOCK_STREAM : SOCK_DGRAM;
+  const fd = check(cSocket(AF_INET, type | SOCK_CLOEXEC, 0), "socket");
+  check(cSetsockopt(fd, SOL_SOCKET, SO_REUSEADDR, Uint8Array.of(1, 0, 0, 0), 4), "setsockopt");
+  check(cBind(fd, inet(port), 16), "bind");
+  if (protocol === "tcp") check(cListen(fd, 128), "listen");
+  return fd;
+}
+
+/** A packet socket that sees every frame of every interface of this namespace, both directions. */
+export function openCapture(): number {
+  const protocol = (ETH_P_ALL << 8) & 0xffff;
+  const fd = check(cSocket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, protocol), "packet socket");
+  const bytes = new Uint8Array(new Int32Array([16 << 20]).buffer);
+  check(cSetsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes, 4), "SO_RCVBUFFORCE");
+  return fd;
+}
+
+/** A packet socket that only sends. */
+export function openSender(): number {
+  return check(cSocket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), "packet socket");
+}
+
+/** Sends one frame out of an interface. */
+export function sendFrame(fd: number, ifindex: number, frame: Uint8Array): void {
+  const address = new Uint8Array(SOCKADDR_LL_LEN);
+  const view = new DataView(address.buffer);
+  view.setUint16(0, AF_PACKET, true);
+  view.setInt32(4, ifindex, true);
+  view.setUint8(11, 6);
+  check(cSendto(fd, frame, frame.length, 0, address, SOCKADDR_LL_LEN), "sendto");
+}
+
+export interface CapturedFrame {
+  readonly ifindex: number;
+  readonly outgoing: boolean;
+  readonly bytes: Uint8Array;
+}
+
+const buffer = new Uint8Array(1 << 17);
+const from = new Uint8Array(SOCKADDR_LL_LEN);
+const fromView = new DataView(from.buffer);
+
+/** The next frame of a capture socket, null when none waits. */
+export function receiveFrame(fd: number): CapturedFrame | null {
+  const length = cRecvfrom(fd, buffer, buffer.length, MSG_DONTWAIT, from, [SOCKADDR_LL_LEN]);
+  if (length < 0) {
+    if (koffi.errno() === EAGAIN) return null;
+    throw new CallError("recvfrom");
+  }
+  const outgoing = fromView.getUint8(10) === PACKET_OUTGOING;
+  return { ifindex: fromView.getInt32(4, true), outgoing, bytes: buffer.slice(0, length) };
+}
+
+/** Name of an interface of this namespace. */
+export function interfaceName(ifindex: number): string {
+  const name = new Uint8Array(IFNAMSIZ);
+  if (cIndexToName(ifindex, name) === null) throw new CallError("if_indextoname");
+  return new TextDecoder().decode(name.subarray(0, name.indexOf(0)));
+}
+
+export function interfaceIndex(name: string): number {
+  return check(cNameToIndex(name) - 1, `if_nametoindex ${name}`) + 1;
+}
+
+function ifreq(name: string): Uint8Array {
+  const request = new Uint8Array(40);
+  request.set(new TextEncoder().encode(name));
+  return request;
+}
+
+/** Whether an interface is up and able to carry packets, or is down on purpose. */
+export function isSettled(socket: number, name: string): boolean {
+  const request = ifreq(name);
+  check(cIoctl(socket, SIOCGIFFLAGS, request), "SIOCGIFFLAGS");
+  const flags = new DataView(request.buffer).getInt16(IFNAMSIZ, true);
+  return (flags & IFF_UP) === 0 || (flags & IFF_RUNNING) !== 0;
+}
+
+const SIOCETHTOOL = 0x8946;
+/** ETHTOOL_SRXCSUM, ETHTOOL_STXCSUM, ETHTOOL_SSG, ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SGRO. */
+const OFFLOADS = [0x15, 0x17, 0x19, 0x1f, 0x24, 0x2c];
+
+/** Makes an interface do without every offload, so that a capture shows what a wire would. */
+export function disableOffloads(socket: number, name: string): void {
+  for (const command of OFFLOADS) {
+    const value = koffi.alloc("uint32_t", 2);
+    koffi.encode(value, "uint32_t[2]", [command, 0]);
+    const request = new Uint8Array(40);
+    request.set(ifreq(name));
+    new DataView(request.buffer).setBigUint64(IFNAMSIZ, koffi.address(value), true);
+    cIoctl(socket, SIOCETHTOOL, request);
+    koffi.free(value);
+  }
+}

@@ -1,0 +1,209 @@
+/**
+ * The kernel of this machine: each namespace of a case is one of its network namespaces, held by a descriptor only, so
+ * that nothing is left behind however the process ends. Commands are those of the distribution, iptables the legacy one.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { allNamespaces, type Case, type Command, WORLD } from "./case.ts";
+import {
+  closeFd,
+  currentNetns,
+  disableOffloads,
+  enterNetns,
+  interfaceName,
+  isSettled,
+  listenOn,
+  newNetns,
+  openCapture,
+  openSender,
+  receiveFrame,
+  sendFrame,
+} from "./libc.ts";
+import type { Seen, Side } from "./side.ts";
+
+const SETTLE_MS = 3000;
+const LEGACY = ["iptables", "iptables-save", "iptables-restore"];
+const SBIN = "/usr/sbin";
+
+/** Why real namespaces cannot be had here; null when they can. */
+export function whyNotReal(): string | null {
+  for (const name of ["ip", "bridge", "sysctl", "conntrack", "iptables-legacy"])
+    if (!existsSync(join(SBIN, name)) && !existsSync(join("/usr/bin", name)))
+      return `${name} is not installed`;
+  try {
+    const root = currentNetns();
+    closeFd(newNetns());
+    enterNetns(root);
+    closeFd(root);
+    return null;
+  } catch (error) {
+    return `no new network namespace: ${(error as Error).message}`;
+  }
+}
+
+/** A directory with the legacy iptables under their plain names, for the front of PATH. */
+export class LegacyPath {
+  readonly dir: string;
+
+  constructor() {
+    this.dir = mkdtempSync(join(tmpdir(), "oracle-bin-"));
+    for (const name of LEGACY) symlinkSync(join(SBIN, "xtables-legacy-multi"), join(this.dir, name));
+  }
+
+  remove(): void {
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+interface Namespace {
+  readonly name: string;
+  readonly fd: number;
+  readonly names: Map<number, string>;
+  capture: number;
+}
+
+export class RealSide implements Side {
+  private readonly root = currentNetns();
+  private readonly path: string;
+  private readonly namespaces: Namespace[] = [];
+  private readonly sockets: number[] = [];
+  private sender = -1;
+  private readonly indexes = new Map<string, number>();
+
+  constructor(one: Case, legacy: LegacyPath) {
+    this.path = `${legacy.dir}:${SBIN}:/usr/bin:/sbin:/bin`;
+    try {
+      this.build(one);
+    } catch (error) {
+      this.close();
+      throw error;
+    } finally {
+      enterNetns(this.root);
+    }
+  }
+
+  inject(dev: string, frame: Uint8Array): void {
+    sendFrame(this.sender, this.indexes.get(dev)!, frame);
+  }
+
+  collect(): Seen[] {
+    const seen: Seen[] = [];
+    for (const ns of this.namespaces) {
+      for (let frame = receiveFrame(ns.capture); frame !== null; frame = receiveFrame(ns.capture)) {
+        const dev = ns.names.get(frame.ifindex) ?? `if${frame.ifindex}`;
+        seen.push({ ns: ns.name, dev, outgoing: frame.outgoing, bytes: frame.bytes });
+      }
+    }
+    return seen;
+  }
+
+  ask(ns: string, command: string): string {
+    return this.shell(this.namespace(ns), command);
+  }
+
+  close(): void {
+    enterNetns(this.root);
+    for (const fd of this.sockets) closeFd(fd);
+    for (const ns of this.namespaces) {
+      if (ns.capture >= 0) closeFd(ns.capture);
+      closeFd(ns.fd);
+    }
+    if (this.sender >= 0) closeFd(this.sender);
+    closeFd(this.root);
+  }
+
+  private build(one: Case): void {
+    for (const name of allNamespaces(one)) {
+      this.namespaces.push({ name, fd: newNetns(), names: new Map(), capture: -1 });
+      this.shell(this.namespaces.at(-1)!, QUIET);
+    }
+    this.run(one.setup);
+    this.run(one.rules);
+    for (const ns of this.namespaces) this.prepare(ns);
+    for (const { ns, protocol, port } of one.listeners) {
+      enterNetns(this.namespace(ns).fd);
+      this.sockets.push(listenOn(protocol, port));
+    }
+    const world = this.namespace(WORLD);
+    enterNetns(world.fd);
+    this.sender = openSender();
+    for (const [index, name] of world.names) this.indexes.set(name, index);
+    this.collect();
+  }
+
+  /** Runs neighbouring commands of one namespace as one script. */
+  private run(commands: readonly Command[]): void {
+    for (let i = 0; i < commands.length; ) {
+      const { ns } = commands[i];
+      const lines: string[] = [];
+      while (i < commands.length && commands[i].ns === ns) lines.push(this.expand(commands[i++].run));
+      this.shell(this.namespace(ns), `set -e\n${lines.join("\n")}`);
+    }
+  }
+
+  private expand(command: string): string {
+    return command.replace(/@([a-z]\w*)/g, (_, name) => `/proc/${process.pid}/fd/${this.namespace(name).fd}`);
+  }
+
+  private shell(ns: Namespace, script: string): string {
+    enterNetns(ns.fd);
+    const { status, stdout, stderr, error } = spawnSync("sh", ["-s"], {
+      input: script,
+      encoding: "utf8",
+      env: { PATH: this.path, LC_ALL: "C", TZ: "UTC" }/fd/${ns.fd}` },
+      timeout: 20_000,
+    });
+    enterNetns(this.root);
+    if (error !== undefined) throw error;
+    if (status !== 0) throw new Error(`real ${ns.name}: status ${status}\n${stderr}\n${script}`);
+    return stdout;
+  }
+
+  /** Offloads off, carriers settled, capture open. */
+  private prepare(ns: Namespace): void {
+    enterNetns(ns.fd);
+    ns.capture = openCapture();
+    for (let index = 1; index < MAX_IFINDEX; index++) {
+      const name = nameOrNull(index);
+      if (name !== null) ns.names.set(index, name);
+    }
+    const deadline = performance.now() + SETTLE_MS;
+    for (const name of ns.names.values()) {
+      if (name === "lo") continue;
+      disableOffloads(ns.capture, name);
+      while (!isSettled(ns.capture, name)) {
+        if (performance.now() > deadline) throw new Error(`${ns.name}: ${name} does not come up`);
+        pause(1);
+      }
+    }
+  }
+
+  private namespace(name: string): Namespace {
+    const found = this.namespaces.find((ns) => ns.name === name);
+    if (found === undefined) throw new Error(`no namespace ${name}`);
+    return found;
+  }
+}
+
+const MAX_IFINDEX = 64;
+
+/** No IPv6 chatter. */
+const QUIET =
+  "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6\necho 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6";
+
+function nameOrNull(index: number): string | null {
+  try {
+    return interfaceName(index);
+  } catch {
+    return null;
+  }
+}
+
+const pauseCell = new Int32Array(new SharedArrayBuffer(4));
+
+/** Sleeps this thread. */
+export function pause(ms: number): void {
+  Atomics.wait(pauseCell, 0, 0, ms);
+}

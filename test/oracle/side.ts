@@ -1,0 +1,19 @@
+/** What the real kernel and meshwire have in common for the comparison. */
+
+/** A frame as a packet socket shows it. */
+export interface Seen {
+  readonly ns: string;
+  readonly dev: string;
+  readonly outgoing: boolean;
+  readonly bytes: Uint8Array;
+}
+
+export interface Side {
+  /** Sends a frame out of an interface of the world and lets the machine come to rest. */
+  inject(dev: string, frame: Uint8Array): void;
+  /** What was seen since the last call, in order within each namespace. */
+  collect(): Seen[];
+  /** Text of a command that asks, in a namespace. */
+  ask(ns: string, command: string): string;
+  close(): void;
+}

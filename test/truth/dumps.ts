@@ -1,0 +1,104 @@
+/**
+ * The state of a namespace as text, as the real cluster's dumps have it, without what is random or belongs to parts of
+ * the kernel that are not modelled: ids and random MACs, IPv6, timers, traffic of the control plane.
+ */
+
+/** What a dump asks, by the title of its block: `[title, lines kept]`. */
+export const DUMP_COMMANDS = [
+  "iptables-save -c",
+  "iptables -t nat -nvL",
+  "iptables -t mangle -nvL",
+  "iptables -t filter -nvL",
+  "ipvsadm -Sn",
+  "ipvsadm -Ln",
+  "ipvsadm -Ln --stats",
+  "ipvsadm -Lnc",
+  "ip -d addr",
+  "ip route show table all",
+  "ip rule",
+  "ip -d neigh",
+  "bridge -d fdb",
+  "conntrack -L -o extended",
+] as const;
+
+/** The blocks of a dump file by command. */
+export function blocks(text: string): Map<string, string> {
+  const parts = text.split(/^=== (.*)\n/m);
+  const out = new Map<string, string>();
+  for (let i = 1; i + 1 < parts.length; i += 2) out.set(parts[i].trim(), parts[i + 1]);
+  return out;
+}
+
+/** Lines of one block in a form that two runs share. `host` also hides the counters that gossip moves. */
+export function canonical(command: string, text: string, host: boolean): string[] {
+  const lines = text.split("\n").filter((line) => line.trim() !== "");
+  if (command.startsWith("iptables"))
+    return lines.filter((line) => !line.startsWith("#")).map((line) => rule(line, host));
+  if (command === "ipvsadm -Lnc") return lines.map((line) => line.replace(/\b\d\d:\d\d\b/, "mm:ss")).sort();
+  if (command === "ip -d addr") return addresses(lines);
+  if (command.startsWith("ip route")) return lines.filter((line) => !/fe80|ff00|::/.test(line)).map(names);
+  if (command === "ip -d neigh")
+    return lines
+      .filter((line) => !line.includes("fe80"))
+      .map(neighbour)
+      .sort();
+  if (command === "bridge -d fdb")
+    return lines
+      .filter((line) => !line.startsWith("33:33:"))
+      .map(names)
+      .sort();
+  if (command.startsWith("conntrack")) return connections(lines);
+  return lines;
+}
+
+function rule(line: string, host: boolean): string {
+  let out = line
+    .replace(/127\.0\.0\.11:\d+/g, "127.0.0.11:<port>")
+    .replace(/(spt:|--sport )\d{5}/g, "$1<port>");
+  if (host) {
+    out = out
+      .replace(/^(:[A-Z]+ [A-Z]+ )\[\d+:\d+\]/, "$1[]")
+      .replace(/\(policy ([A-Z]+) .*\)/, "(policy $1)");
+    if (/ADDRTYPE match dst-type LOCAL|dst-type LOCAL|RETURN/.test(out))
+      out = out.replace(/^\[\d+:\d+\]/, "[]").replace(/^ *[\d]+[KMG]? +\d+[KMG]? /, "");
+  }
+  return out;
+}
+
+function addresses(lines: readonly string[]): string[] {
+  const out: string[] = [];
+  for (let i = 0; i < lines.length; i++) {
+    if (lines[i].includes("inet6 ")) {
+      i++;
+      continue;
+    }
+    out.push(names(lines[i]));
+  }
+  return out;
+}
+
+/** Random MACs and host ends of veth pairs. */
+function names(line: string): string {
+  return line
+    .replace(/\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b/g, (mac) =>
+      /^(52:54|ff:ff|00:00|01:00|02:42:(0a|ac:1[0-9a-f]:00))/.test(mac) ? mac : "<mac>",
+    )
+    .replace(/8000\.[0-9a-f:]+/g, "8000.<mac>")
+    .replace(/\bveth[0-9a-f]{7}\b/g, "<veth>");
+}
+
+function neighbour(line: string): string {
+  return names(line).replace(/\b(REACHABLE|STALE|DELAY|PROBE)\b/, "<valid>");
+}
+
+/** Without timers, ports that chance gave, and the flows of gossip, raft and IGMP. */
+function connections(lines: readonly string[]): string[] {
+  return lines
+    .filter((line) => !/port=(7946|2377)\b|unknown/.test(line))
+    .map((line) =>
+      line
+        .replace(/^(ipv4 +\d+ )?(\w+) +(\d+) \d+ /, "$2 $3 ")
+        .replace(/(port=)(3276[89]|327[7-9]\d|32[89]\d\d|3[3-9]\d{3}|[4-6]\d{4})\b/g, "$1<port>"),
+    )
+    .sort();
+}
