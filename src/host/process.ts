@@ -7,6 +7,12 @@ import type { EventSink } from "../sim/sim.ts";
 import { type Waiter, WaitQueue } from "../sim/wait-queue.ts";
 import type { Machine } from "./machine.ts";
 
+/**
+ * From the moment that a process is woken to the moment that it runs: the scheduler and the return from the system call.
+ * So a server's FIN that follows its data at once is there before the client has read the data and closes, as in life.
+ */
+const WAKEUP_NS = 20_000;
+
 /** What a program waits for: any of the queues, or the time. Without a timeout it waits for ever. */
 export interface Wait {
   readonly queues?: readonly WaitQueue[];
@@ -73,7 +79,7 @@ export class Process implements Waiter, EventSink {
   }
 
   onWake(): void {
-    this.resumeAt(this.machine.kernel.sim.now, "woken");
+    this.resumeAt(this.machine.kernel.sim.now + WAKEUP_NS, "woken");
   }
 
   onEvent(arg: unknown): void {

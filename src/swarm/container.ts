@@ -2,10 +2,11 @@
  * Containers of one engine (daemon/container): a sandbox, and the processes of an image in its namespace. The life of a
  * container ends with its main process.
  */
+
+import type { Machine } from "../host/machine.ts";
 import { type Process, type Program, sleep, waitFor } from "../host/process.ts";
 import { udpEcho } from "../host/udp-echo.ts";
 import { whoami } from "../host/whoami.ts";
-import type { Machine } from "../host/machine.ts";
 import type { NetNs } from "../net/core/net-ns.ts";
 import { WaitQueue } from "../sim/wait-queue.ts";
 import { NotModelledError } from "../util/errors.ts";
@@ -94,7 +95,8 @@ export class Container {
     const comm = this.argv[0].replace(/^.*\//, "");
     const hostname = this.options.hostname || this.shortId;
     const programs: Program[] = [];
-    if (this.options.command.length > 0 || (http === 0 && echoPort === 0)) programs.push(this.commandProgram(run));
+    if (this.options.command.length > 0 || (http === 0 && echoPort === 0))
+      programs.push(this.commandProgram(run));
     else if (http === 0) programs.push(udpEcho({ hostname, port: echoPort }));
     else programs.push(whoami({ hostname, port: http, udpPorts: echoPort === 0 ? [] : [echoPort] }));
     for (const program of programs) this.processes.push(this.machine.spawn(comm, ns, program));

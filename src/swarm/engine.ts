@@ -15,10 +15,10 @@ import { findImage, type ImageSpec, withTag } from "./images.ts";
 import { Cluster, type ClusterOptions } from "./manager/cluster.ts";
 import type { ControlApi } from "./manager/control-api.ts";
 import { ControlServer } from "./manager/control-server.ts";
-import { type Role, taskContainerName, type TaskObject } from "./manager/objects.ts";
+import { type Role, type TaskObject, taskContainerName } from "./manager/objects.ts";
 import { type Attachment, NetworkController } from "./network/controller.ts";
 import type { NetworkDb } from "./network/network-db.ts";
-import { ALREADY_MEMBER, NO_SWARM, NOT_MANAGER, NOT_PART, leaveRefusal } from "./swarm-errors.ts";
+import { ALREADY_MEMBER, leaveRefusal, NO_SWARM, NOT_MANAGER, NOT_PART } from "./swarm-errors.ts";
 
 /** How this engine is part of a swarm. */
 export interface Membership {
@@ -58,7 +58,9 @@ export class Engine {
     this.sim = fabric.sim;
     this.prng = fabric.prng.stream(`engine/${machine.name}`);
     this.controller = new NetworkController(machine, this.prng.stream("libnetwork"));
-    this.id = Array.from({ length: 12 }, () => this.prng.text(4, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")).join(":");
+    this.id = Array.from({ length: 12 }, () => this.prng.text(4, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")).join(
+      ":",
+    );
   }
 
   /** Daemon start: forwarding on, br_netfilter loaded, docker0 with its rules. */
@@ -71,7 +73,9 @@ export class Engine {
 
   get role(): Role | null {
     const { membership } = this;
-    return membership === null ? null : (membership.cluster.store.nodes.get(membership.nodeId)?.role ?? "worker");
+    return membership === null
+      ? null
+      : (membership.cluster.store.nodes.get(membership.nodeId)?.role ?? "worker");
   }
 
   /** The control API, on a manager; otherwise what the daemon answers instead. */
@@ -85,7 +89,12 @@ export class Engine {
   initSwarm(addresses: JoinAddresses, options: ClusterOptions): Membership {
     if (this.membership !== null) throw new DockerError(ALREADY_MEMBER);
     const { sim, fabric } = this;
-    const cluster = new Cluster(sim, fabric.prng.stream(`cluster/${this.machine.name}/${sim.now}`), fabric.pins, options);
+    const cluster = new Cluster(
+      sim,
+      fabric.prng.stream(`cluster/${this.machine.name}/${sim.now}`),
+      fabric.pins,
+      options,
+    );
     const ingress = {
       name: "ingress",
       driver: "overlay",
@@ -114,11 +123,13 @@ export class Engine {
     const { cluster, nodeId } = membership;
     if (this.role === "manager" && !force) throw new DockerError(leaveRefusal(cluster.managers.size));
     membership.agent.stop();
-    for (const container of [...this.containers]) if (container.options.labels.has(TASK_LABEL)) this.dropTask(container);
+    for (const container of [...this.containers])
+      if (container.options.labels.has(TASK_LABEL)) this.dropTask(container);
     this.controller.leaveSwarm();
     this.membership = null;
     cluster.managers.delete(nodeId);
-    if (this.fabric.managerAt(membership.advertise) === cluster) this.fabric.setManager(membership.advertise, null);
+    if (this.fabric.managerAt(membership.advertise) === cluster)
+      this.fabric.setManager(membership.advertise, null);
   }
 
   /** The machine lost power: the others find out by silence. */
@@ -185,14 +196,17 @@ export class Engine {
     container.sandbox = sandbox;
     container.networkNames = attachments.map(({ networkId }) => this.controller.findNetwork(networkId)!.name);
     const ns = sandbox.createNs(container.options.nsName);
-    for (const [name, value] of CONTAINER_SYSCTLS) if (ns.sysctl.names().includes(name)) ns.sysctl.set(name, value);
+    for (const [name, value] of CONTAINER_SYSCTLS)
+      if (ns.sysctl.names().includes(name)) ns.sysctl.set(name, value);
     const mapped = this.controller.mapPorts(sandbox, container.options.hostPorts);
     if (mapped === null) {
       this.releaseSandbox(container);
       return "driver failed programming external connectivity on endpoint: port is already allocated";
     }
     container.mappedPorts = mapped;
-    container.start(this.fabric.runCommand === null ? null : (argv) => this.fabric.runCommand!(this.machine, ns, argv));
+    container.start(
+      this.fabric.runCommand === null ? null : (argv) => this.fabric.runCommand!(this.machine, ns, argv),
+    );
     return null;
   }
 

@@ -42,7 +42,12 @@ const BUILT_IN: Readonly<Record<string, ImageSpec>> = {
 export function imageTable(declared: Readonly<Record<string, ImageDecl>> = {}): ImageTable {
   const table = new Map<string, ImageSpec>(Object.entries(BUILT_IN));
   for (const [name, decl] of Object.entries(declared)) {
-    const base = table.get(name) ?? { http: 0, udpEcho: 0, command: [`/${name.replace(/^.*\//, "")}`], digest: null };
+    const base = table.get(name) ?? {
+      http: 0,
+      udpEcho: 0,
+      command: [`/${name.replace(/^.*\//, "")}`],
+      digest: null,
+    };
     table.set(name, {
       http: decl.http ?? base.http,
       udpEcho: decl["udp-echo"] ?? base.udpEcho,

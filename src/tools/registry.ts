@@ -9,9 +9,12 @@ import { iptablesTool } from "./iptables/iptables.ts";
 import { iptablesRestoreTool } from "./iptables/restore.ts";
 import { iptablesSaveTool } from "./iptables/save.ts";
 import { ipvsadm } from "./ipvsadm/ipvsadm.ts";
+import { nc } from "./nc.ts";
 import { nsenter } from "./nsenter.ts";
 import { ping } from "./ping.ts";
+import { ss } from "./ss.ts";
 import { sysctl } from "./sysctl.ts";
+import { tcpdump } from "./tcpdump.ts";
 import type { Tool } from "./tool.ts";
 
 const ALL = [
@@ -25,9 +28,12 @@ const ALL = [
   iptablesRestoreTool,
   iptablesSaveTool,
   ipvsadm,
+  nc,
   nsenter,
   ping,
+  ss,
   sysctl,
+  tcpdump,
 ] as readonly Tool[];
 
 /** Other names of the same commands. */

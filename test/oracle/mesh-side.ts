@@ -1,6 +1,119 @@
 /** meshwire: the same namespaces on one machine of a lab, made by the same command lines in its own shell. */
-import { Lab, type LabSpec } from "../../src/lab.ts";
+import type { Co, Process } from "../../src/host/process.ts";
+import { listenTcp, openUdp } from "../../src/host/socket.ts";
+import type { LabSpec } from "../../src/lab.ts";
 import { devQueueXmit } from "../../src/net/core/dev.ts";
 import type { NetDevice, Tap } from "../../src/net/core/net-device.ts";
 import type { NetNs } from "../../src/net/core/net-ns.ts";
 import type { Skb } from "../../src/net/core/skb.ts";
+import { LiveLab } from "../../src/scenario/live-lab.ts";
+import { MS } from "../../src/sim/sim.ts";
+import { WaitQueue } from "../../src/sim/wait-queue.ts";
+import { NO_PINS } from "../../src/swarm/pins.ts";
+import { allNamespaces, type Case, type Command, type Listener, WORLD } from "./case.ts";
+import type { Seen, Side } from "./side.ts";
+
+const MACHINE = "m";
+/** Virtual time that a frame gets to come to rest: far below every timer. */
+const STEP_NS = 2 * MS;
+
+const SPEC: Omit<LabSpec, "seed"> = {
+  segments: [],
+  machines: [
+    {
+      name: MACHINE,
+      nics: [],
+      docker: false,
+      forward: false,
+      nameservers: [],
+      gateway: null,
+      sysctl: [],
+      ports: [],
+    },
+  ],
+  images: {},
+  pins: NO_PINS,
+};
+
+class FrameTap implements Tap {
+  readonly ns: string;
+  readonly seen: Seen[];
+
+  constructor(ns: string, seen: Seen[]) {
+    this.ns = ns;
+    this.seen = seen;
+  }
+
+  frame(dev: NetDevice, skb: Skb, frameOff: number, outgoing: boolean): void {
+    const bytes = skb.bytes.slice(frameOff, skb.tail);
+    this.seen.push({ ns: this.ns, dev: dev.name, outgoing, bytes });
+  }
+}
+
+/** Holds a socket for ever. */
+function* hold(open: (process: Process) => unknown, process: Process): Co<number> {
+  open(process);
+  yield { queues: [new WaitQueue()] };
+  return 0;
+}
+
+export class MeshSide implements Side {
+  private readonly live: LiveLab;
+  private readonly world: NetNs;
+  private seen: Seen[] = [];
+
+  constructor(one: Case, seed: number) {
+    this.live = new LiveLab({ ...SPEC, seed }, new Map(), false);
+    const machine = this.live.lab.machine(MACHINE);
+    machine.kernel.bridgeNetfilter = true;
+    for (const name of allNamespaces(one)) this.run({ ns: "host", run: `ip netns add ${name}` });
+    for (const command of one.setup) this.run(command);
+    for (const command of one.rules) this.run(command);
+    for (const listener of one.listeners) this.listen(listener);
+    this.world = machine.netns(WORLD);
+    this.live.lab.wait(STEP_NS);
+    for (const name of allNamespaces(one))
+      for (const dev of machine.netns(name).devices()) dev.tap = new FrameTap(name, this.seen);
+  }
+
+  inject(devName: string, frame: Uint8Array): void {
+    const { lab } = this.live;
+    const skb = lab.pool.from(frame);
+    skb.dev = this.world.device(devName)!;
+    devQueueXmit(skb);
+    lab.wait(STEP_NS);
+  }
+
+  collect(): Seen[] {
+    return this.seen.splice(0);
+  }
+
+  ask(ns: string, command: string): string {
+    return this.run({ ns, run: command });
+  }
+
+  /** Bugs that show only at the end: packets that nobody owns. */
+  close(): void {
+    this.live.lab.wait(60_000 * MS);
+  }
+
+  /** Packets handed out; those that wait in neighbour, fragment and socket queues are among them. */
+  get outstanding(): number {
+    return this.live.lab.pool.outstanding;
+  }
+
+  private run({ ns, run }: Command): string {
+    const words = run.replace(/@([a-z]\w*)/g, "$1");
+    const { status, stdout, stderr } = this.live.shell(MACHINE, words, ns);
+    if (status !== 0) throw new Error(`meshwire ${ns}: status ${status}\n${stderr}\n${run}`);
+    return stdout;
+  }
+
+  private listen({ ns, protocol, port }: Listener): void {
+    const machine = this.live.lab.machine(MACHINE);
+    const open = (process: Process) =>
+      protocol === "tcp" ? listenTcp(process, 0, port) : openUdp(process, 0, port);
+    machine.spawn("server", machine.netns(ns), (process) => hold(open, process));
+    this.live.lab.wait(MS);
+  }
+}

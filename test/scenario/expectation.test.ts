@@ -55,7 +55,12 @@ describe("many lines", () => {
 
   test("a diff shows the shortest way from the expected lines to the real ones", () => {
     expect(diffLines(["a", "b", "c"], ["a", "x", "c"], NO_BINDINGS)).toEqual(["  a", "- b", "+ x", "  c"]);
-    expect(diffLines(["a", "...", "z"], ["a", "m", "y"], NO_BINDINGS)).toEqual(["  a", "  ...", "- z", "+ y"]);
+    expect(diffLines(["a", "...", "z"], ["a", "m", "y"], NO_BINDINGS)).toEqual([
+      "  a",
+      "  ...",
+      "- z",
+      "+ y",
+    ]);
   });
 
   test("an update keeps wildcards and ... where they fit", () => {

@@ -44,7 +44,10 @@ function normaliseRules(lines: readonly string[]): string[] {
   const tables: string[][] = [];
   for (const line of lines) {
     if (line.startsWith("*")) tables.push([line]);
-    else tables.at(-1)!.push(line.replace(/127\.0\.0\.11:\d+/, "127.0.0.11:PORT").replace(/--sport \d{5}/, "--sport PORT"));
+    else
+      tables
+        .at(-1)!
+        .push(line.replace(/127\.0\.0\.11:\d+/, "127.0.0.11:PORT").replace(/--sport \d{5}/, "--sport PORT"));
   }
   return tables
     .filter((table) => table.length > 1)
@@ -58,7 +61,8 @@ function links(machine: string, ns: NetNs): string[][] {
   const list: string[][] = [];
   for (const line of runIn(lab, machine, ip as never, ["addr"], ns).stdout.split("\n")) {
     const link = /^(\d+): ([^:]+): <.*> mtu (\d+) qdisc \S+(?: master (\S+))?/.exec(line);
-    if (link !== null) list.push([`${link[1]}: ${link[2]} mtu ${link[3]}${link[4] ? ` master ${link[4]}` : ""}`]);
+    if (link !== null)
+      list.push([`${link[1]}: ${link[2]} mtu ${link[3]}${link[4] ? ` master ${link[4]}` : ""}`]);
     const inet = /^ {4}inet (.*)$/.exec(line);
     if (inet !== null) list.at(-1)!.push(inet[1].trim());
   }
@@ -98,7 +102,9 @@ describe.each(Object.keys(golden))("%s after the service has started", (where) =
       .filter((line) => line.includes(" dst "))
       .map((line) => line.replace(/ link-netnsid \d+/, "").trim());
     expect(fdb.sort()).toEqual(expected.fdb);
-    const neigh = lines(runIn(lab, machine, ip as never, ["neigh"], ns()).stdout).filter((l) => l.includes("PERMANENT"));
+    const neigh = lines(runIn(lab, machine, ip as never, ["neigh"], ns()).stdout).filter((l) =>
+      l.includes("PERMANENT"),
+    );
     expect(neigh.map((line) => line.trim()).sort()).toEqual(expected.neigh);
   });
 });

@@ -1,12 +1,13 @@
 /** Three machines on one segment with Docker, as most of these tests need them, and a way to type commands. */
+
+import type { Co } from "../../src/host/process.ts";
 import { Lab } from "../../src/lab.ts";
 import type { NetNs } from "../../src/net/core/net-ns.ts";
 import type { Pins } from "../../src/swarm/pins.ts";
-import type { Tool, ToolContext, ToolOutput } from "../../src/tools/tool.ts";
-import { runTool } from "../../src/tools/run-tool.ts";
 import { dockerTool } from "../../src/tools/docker/docker.ts";
+import { runTool } from "../../src/tools/run-tool.ts";
+import type { Tool, ToolContext, ToolOutput } from "../../src/tools/tool.ts";
 import { parseIp4 } from "../../src/wire/address.ts";
-import type { Co } from "../../src/host/process.ts";
 
 export const SEC = 1_000_000_000;
 const NODES = { client: 1, "swarm-manager": 10, "swarm-worker1": 11, "swarm-worker2": 12 } as const;
@@ -15,7 +16,13 @@ export function swarmLab(pins: Pins = {}, seed = 1): Lab {
   return new Lab({
     seed,
     segments: [
-      { name: "lan", network: parseIp4("192.168.200.0")!, prefixLen: 24, gateway: parseIp4("192.168.200.1")!, options: {} },
+      {
+        name: "lan",
+        network: parseIp4("192.168.200.0")!,
+        prefixLen: 24,
+        gateway: parseIp4("192.168.200.1")!,
+        options: {},
+      },
     ],
     machines: Object.entries(NODES).map(([name, last]) => ({
       name,
@@ -33,7 +40,13 @@ export function swarmLab(pins: Pins = {}, seed = 1): Lab {
 }
 
 /** Runs a command of one tool in a namespace (the host's when absent) to its end. */
-export function runIn(lab: Lab, machineName: string, tool: Tool<never, never>, argv: readonly string[], ns?: NetNs): ToolOutput {
+export function runIn(
+  lab: Lab,
+  machineName: string,
+  tool: Tool<never, never>,
+  argv: readonly string[],
+  ns?: NetNs,
+): ToolOutput {
   const machine = lab.machine(machineName);
   const where = ns ?? machine.hostNs;
   let output: ToolOutput | null = null;

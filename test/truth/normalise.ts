@@ -161,8 +161,7 @@ class FrameReader {
     const flags = tcp.tcpFlags(view, l4);
     const seq = tcp.tcpSeq(view, l4);
     if (!flow.isn.has(a)) flow.isn.set(a, seq);
-    if (!flow.isn.has(b))
-      flow.isn.set(b, (flags & tcp.TCP_ACK) !== 0 ? (tcp.tcpAckSeq(view, l4) - 1) | 0 : 0);
+    if ((flags & tcp.TCP_ACK) !== 0 && !flow.isn.has(b)) flow.isn.set(b, (tcp.tcpAckSeq(view, l4) - 1) | 0);
     const data = l4 + tcp.tcpDoff(view, l4);
     const relSeq = (seq - flow.isn.get(a)!) >>> 0;
     const ack =

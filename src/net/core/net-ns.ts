@@ -21,6 +21,8 @@ export interface DeviceListener {
   down?(dev: NetDevice): void;
   addressChanged?(dev: NetDevice): void;
   mtuChanged?(dev: NetDevice): void;
+  /** An IPv4 address (int32) left the device (inetaddr notifier, NETDEV_DOWN). */
+  inetAddrRemoved?(dev: NetDevice, addr: number): void;
   /** Carrier or operational state changed. */
   carrierChanged?(dev: NetDevice): void;
 }

@@ -80,10 +80,6 @@ export function routeAdd(ns: NetNs, spec: RouteSpec, mode: FibInsertMode = "excl
   fibInsert(net, config, mode);
 }
 
-export function routeReplace(ns: NetNs, spec: RouteSpec): void {
-  routeAdd(ns, spec, "replace");
-}
-
 /** Deletes the first route that agrees in all that `spec` says (fib_table_delete). ESRCH when there is none. */
 export function routeDel(ns: NetNs, spec: RouteSpec): void {
   const net = ipv4Of(ns);

@@ -7,7 +7,7 @@ import { prefixToMask } from "../../wire/address.ts";
 import { IFF_LOOPBACK, type NetDevice } from "../core/net-device.ts";
 import type { DeviceListener } from "../core/net-ns.ts";
 import { arpSend } from "./arp.ts";
-import { RT_SCOPE_HOST, RT_SCOPE_UNIVERSE } from "./fib.ts";
+import { RT_SCOPE_HOST } from "./fib.ts";
 import { fibAddIfaddr, fibDelIfaddr, fibDisableDev } from "./fib-frontend.ts";
 import {
   IFA_F_PERMANENT,
@@ -73,6 +73,7 @@ function unlink(inDev: InDevice, ifa: IfAddr): void {
   if (left === 0) net.localAddrs.delete(ifa.local);
   else net.localAddrs.set(ifa.local, left);
   net.flushRoutes();
+  for (const listener of inDev.dev.ns.listeners) listener.inetAddrRemoved?.(inDev.dev, ifa.local);
 }
 
 /** An address as the control layer makes it: never secondary yet, valid for ever. */
@@ -174,8 +175,3 @@ export const deviceListener: DeviceListener = {
     net.flushRoutes();
   },
 };
-
-/** Scope of an address by what it is, as `ip addr` and libnetwork set it. */
-export function defaultAddrScope(local: number): number {
-  return local >>> 24 === 127 ? RT_SCOPE_HOST : RT_SCOPE_UNIVERSE;
-}

@@ -83,10 +83,17 @@ export class FibRules {
   ];
   /** A user changed the rules: the fast path is off. */
   custom = false;
+  /** A route depends on TOS. */
+  usesTos = false;
   readonly tables = new Map<number, FibTable>();
   private readonly indexes = new Map<number, FibIndex>();
   private merged: FibIndex | null = null;
   private defaultIndex: FibIndex | null = null;
+
+  /** The route of a packet depends on its addresses and device alone. */
+  get plain(): boolean {
+    return !this.custom && !this.usesTos;
+  }
 
   /** The table of that number; made when it is new. */
   table(id: number): FibTable {

@@ -91,6 +91,7 @@ export function fibInsert(net: Ipv4Net, config: FibConfig, mode: FibInsertMode):
   const dev = config.dev;
   const alias = new FibAlias(config, dev === null ? null : net.loopback(dev));
   net.rules.table(config.table).insert(alias, config, mode);
+  if (config.tos !== 0) net.rules.usesTos = true;
   net.rules.invalidate();
   net.flushRoutes();
 }

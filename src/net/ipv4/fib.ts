@@ -4,22 +4,17 @@ import { prefixToMask } from "../../wire/address.ts";
 import { Dst, type RouteType, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST, RTN_UNICAST } from "../core/dst.ts";
 import type { NetDevice } from "../core/net-device.ts";
 
-export const RT_TABLE_UNSPEC = 0;
 export const RT_TABLE_DEFAULT = 253;
 export const RT_TABLE_MAIN = 254;
 export const RT_TABLE_LOCAL = 255;
 
 export const RT_SCOPE_UNIVERSE = 0;
-export const RT_SCOPE_SITE = 200;
 export const RT_SCOPE_LINK = 253;
 export const RT_SCOPE_HOST = 254;
 export const RT_SCOPE_NOWHERE = 255;
 
-export const RTPROT_UNSPEC = 0;
-export const RTPROT_REDIRECT = 1;
 export const RTPROT_KERNEL = 2;
 export const RTPROT_BOOT = 3;
-export const RTPROT_STATIC = 4;
 
 /** The route types that are no answer but an instruction; the rest stands in core/dst.ts. */
 export const RTN_THROW = 9;

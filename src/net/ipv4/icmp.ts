@@ -26,7 +26,13 @@ import {
 import { type Dst, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST } from "../core/dst.ts";
 import { IFF_LOOPBACK, type NetDevice } from "../core/net-device.ts";
 import type { NetNs } from "../core/net-ns.ts";
-import { PACKET_HOST, type Skb } from "../core/skb.ts";
+import {
+  IP_CT_ESTABLISHED_REPLY,
+  IP_CT_RELATED,
+  IP_CT_RELATED_REPLY,
+  PACKET_HOST,
+  type Skb,
+} from "../core/skb.ts";
 import { RT_SCOPE_LINK, RT_SCOPE_UNIVERSE } from "./fib.ts";
 import { inetSelectAddr } from "./inet-select-addr.ts";
 import { ipSelectIdent } from "./ip-ident.ts";
@@ -164,7 +170,14 @@ export function icmpSend(ns: NetNs, skbIn: Skb, type: number, code: number, info
   skb.view.setInt32(at + 4, info);
   skb.bytes.set(skbIn.bytes.subarray(off, off + quoted), at + ICMP_HLEN);
   skb.mark = mark;
+  if (isError && skbIn.ct !== null) attachConntrack(skb, skbIn);
   icmpPush(ns, skb, dst, wanted !== 0 ? wanted : routeSource(dst, daddr), daddr, tos);
+}
+
+/** An error belongs to the connection of the packet that it is about (nf_ct_attach), which may be unconfirmed yet. */
+function attachConntrack(skb: Skb, skbIn: Skb): void {
+  skb.ct = skbIn.ct;
+  skb.ctInfo = skbIn.ctInfo < IP_CT_ESTABLISHED_REPLY ? IP_CT_RELATED_REPLY : IP_CT_RELATED;
 }
 
 /** Sends an ICMP message that stands at `data`, checksum field 0 (icmp_push_reply). Takes it. */

@@ -36,9 +36,6 @@ export const IP_DEFRAG_LOCAL_DELIVER = 0;
 export const IP_DEFRAG_CONNTRACK_IN = 2;
 export const IP_DEFRAG_CONNTRACK_OUT = 3;
 export const IP_DEFRAG_CONNTRACK_BRIDGE_IN = 4;
-export const IP_DEFRAG_VS_IN = 5;
-export const IP_DEFRAG_VS_OUT = 6;
-export const IP_DEFRAG_VS_FWD = 7;
 
 const IP_MAX_BYTES = 65535;
 /** What a fragment is charged with against ipfrag_high_thresh (its truesize). */

@@ -12,6 +12,7 @@ import {
   type NeighParms,
 } from "./ipv4-conf.ts";
 import type { Ipv4Net } from "./ipv4-net.ts";
+import { KeptSysctls } from "./ipv4-sysctl-rest.ts";
 
 const INT_MAX = 0x7fffffff;
 const CONF = "net.ipv4.conf.";
@@ -54,6 +55,7 @@ export function ipv4SysctlInit(ns: NetNs, net: Ipv4Net): void {
   ns.sysctl.register(ipForward(ns, net));
   ns.sysctl.register(new ConfSysctls(ns, net));
   ns.sysctl.register(new NeighSysctls(ns, net));
+  ns.sysctl.register(new KeptSysctls(ns.id === 0));
   if (ns.id === 0) {
     ns.sysctl.register(
       new IntSysctls(net.neighbours.limits, {

@@ -93,7 +93,7 @@ export function ipRouteInputKey(
   isIp: boolean,
 ): DropReason {
   const net = ipv4Of(ns);
-  if (!net.rules.custom && isIp) {
+  if (isIp && net.rules.plain) {
     const known = net.routeCache.find(daddr, saddr, dev.ifindex, net.routeGeneration);
     if (known !== null) {
       skbSetRoute(skb, known, daddr);
@@ -167,7 +167,7 @@ function routeInputSlow(
     if (reason !== 0) return reason;
   }
   skbSetRoute(skb, dst, daddr);
-  const cacheable = !net.rules.custom && isIp && found.tos === 0 && (skb.ipcb & IPSKB_DOREDIRECT) === 0;
+  const cacheable = isIp && net.rules.plain && (skb.ipcb & IPSKB_DOREDIRECT) === 0;
   if (cacheable) net.routeCache.store(daddr, saddr, dev.ifindex, net.routeGeneration, dst);
   return 0;
 }
@@ -260,13 +260,13 @@ export function ipRouteOutputKey(
   flags: number,
 ): Dst | null {
   const net = ipv4Of(ns);
-  if (!net.rules.custom) {
+  if (net.rules.plain) {
     const known = net.routeCache.find(daddr, saddr, -oif - 1, net.routeGeneration);
     if (known !== null) return redirected(net, known, daddr);
   }
   const dst = routeOutputSlow(net, daddr, saddr, oif, mark, tos & IPTOS_RT_MASK, flags);
   if (dst === null) return null;
-  const cacheable = !net.rules.custom && flags === 0 && (tos & IPTOS_RT_MASK) === 0;
+  const cacheable = net.rules.plain && flags === 0;
   if (cacheable) net.routeCache.store(daddr, saddr, -oif - 1, net.routeGeneration, dst);
   return redirected(net, dst, daddr);
 }

@@ -21,9 +21,20 @@ export interface ReplyAddress {
   mark: number;
   tos: number;
   boundDev: NetDevice | null;
+  /** Flow hash of a request's SYN-ACK, the same that its connection has later (tcp_make_synack); 0 when none. */
+  txHash: number;
 }
 
-const replyTo: ReplyAddress = { saddr: 0, daddr: 0, sport: 0, dport: 0, mark: 0, tos: 0, boundDev: null };
+const replyTo: ReplyAddress = {
+  saddr: 0,
+  daddr: 0,
+  sport: 0,
+  dport: 0,
+  mark: 0,
+  tos: 0,
+  boundDev: null,
+  txHash: 0,
+};
 
 /** Sends a segment without data: DF, IP id 0. Nothing when there is no route. */
 export function tcpSendReply(
@@ -55,6 +66,7 @@ export function tcpSendReply(
   tcpOf(ns).outSegs++;
   skbSetRoute(skb, dst, to.daddr);
   skb.mark = to.mark;
+  skb.hash = to.txHash;
   ipBuildHeader(skb, to.saddr, to.daddr, IPPROTO_TCP, to.tos, ipv4Of(ns).defaultTtl, true, 0);
   l4ChecksumSet(skb.bytes, view, skb.data);
   ipLocalOut(ns, skb);

@@ -188,6 +188,22 @@ function synRecvSock(req: TcpReqSock, seg: TcpSegment): TcpSock {
   sk.keepAlive = listener.keepAlive;
   sk.txHash = req.txHash;
   sk.inetId = sockOf(ns).prng.below(65536);
+  inheritNumbers(sk, req, seg);
+  const dst = skDstCheck(sk);
+  tcpSyncMss(sk, dst === null ? 576 : dstMtu(ns, dst, sk.daddr));
+  tcpInitializeRcvMss(sk);
+  sk.lrcvTimeNs = ns.kernel.sim.now;
+  sk.request = req;
+  reqDrop(req);
+  sk.state = TCP_SYN_RECV;
+  tcpOf(ns).hash(sk);
+  sockOf(ns).hold(sk);
+  return sk;
+}
+
+/** Sequence numbers, windows and options that were agreed on. */
+function inheritNumbers(sk: TcpSock, req: TcpReqSock, seg: TcpSegment): void {
+  const { listener } = req;
   sk.rcvBuf = listener.rcvBuf;
   sk.sndBuf = listener.sndBuf;
   sk.rcvNxt = (req.rcvIsn + 1) | 0;
@@ -215,22 +231,11 @@ function synRecvSock(req: TcpReqSock, seg: TcpSegment): TcpSock {
   sk.headerLen = req.tstampOk ? 32 : 20;
   if (req.tstampOk) {
     sk.tsRecent = req.tsRecent;
-    sk.tsRecentStampNs = ns.kernel.sim.now;
+    sk.tsRecentStampNs = req.ns.kernel.sim.now;
   }
   sk.sackOk = req.sackOk;
   sk.mssClamp = req.mss;
   sk.advmss = req.advmss;
-  const dst = skDstCheck(sk);
-  tcpSyncMss(sk, dst === null ? 576 : dstMtu(ns, dst, sk.daddr));
-  tcpInitializeRcvMss(sk);
-  sk.lrcvTimeNs = ns.kernel.sim.now;
-  sk.request = req;
-  reqDrop(req);
-  sk.state = TCP_SYN_RECV;
-  sk.orphan = false;
-  tcpOf(ns).hash(sk);
-  sockOf(ns).hold(sk);
-  return sk;
 }
 
 /** The connection of a request is established: the listener hands it out. */

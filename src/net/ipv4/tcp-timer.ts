@@ -21,7 +21,13 @@ import {
 } from "./tcp-sock.ts";
 import { tcpDone, tcpFail, tcpInitBuffers } from "./tcp-state.ts";
 import { tcpCurrentMss } from "./tcp-window.ts";
-import { PUSH_PROBE, tcpRetransmit, tcpWriteXmit, tcpXmitRetransmitQueue } from "./tcp-xmit.ts";
+import {
+  PUSH_PROBE,
+  tcpRetransmit,
+  tcpWriteWakeup,
+  tcpWriteXmit,
+  tcpXmitRetransmitQueue,
+} from "./tcp-xmit.ts";
 
 /** Retries below which a dead route is not blamed on the socket. */
 const ORPHAN_RETRIES_DEFAULT = 8;
@@ -179,9 +185,7 @@ function probeTimer(sk: TcpSock): void {
     tcpFail(sk, "ETIMEDOUT");
     return;
   }
-  const room = (sk.wndEnd() - queue.seq[queue.sent & queue.mask]) | 0;
-  if (room > 0) tcpWriteXmit(sk, tcpCurrentMss(sk), TCP_NAGLE_PUSH, PUSH_PROBE);
-  else tcpXmitProbe(sk);
+  tcpWriteWakeup(sk);
   if (queue.inFlight > 0) return;
   sk.probesOut++;
   sk.backoff++;

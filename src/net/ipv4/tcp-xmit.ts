@@ -7,6 +7,7 @@ import { TCPCB_EVER_RETRANS, TCPCB_LOST, TCPCB_SACKED_ACKED, TCPCB_SACKED_RETRAN
 import { tcpCheckProbeTimer, tcpResetXmitTimer, tcpScheduleLossProbe } from "./tcp-rto.ts";
 import {
   after,
+  before,
   TCP_CA_RECOVERY,
   TCP_NAGLE_CORK,
   TCP_NAGLE_OFF,
@@ -159,6 +160,29 @@ export function tcpWriteXmit(sk: TcpSock, mss: number, nonagle: number, pushOne:
     return false;
   }
   return queue.inFlight === 0 && queue.hasUnsent;
+}
+
+/**
+ * Asks whether the peer's window opened: with what the window still takes, or with an old number (tcp_write_wakeup).
+ */
+export function tcpWriteWakeup(sk: TcpSock): void {
+  const { queue } = sk;
+  const i = queue.sent & queue.mask;
+  const room = queue.hasUnsent ? (sk.wndEnd() - queue.seq[i]) | 0 : 0;
+  if (room <= 0) {
+    tcpTransmit(sk, (sk.sndUna - 1) | 0, 0, TCP_ACK);
+    return;
+  }
+  const mss = tcpCurrentMss(sk);
+  if (before(sk.pushedSeq, queue.end[i])) sk.pushedSeq = queue.end[i];
+  queue.flags[i] |= TCP_PSH;
+  const count = Math.min(room, mss, queue.lengthOf(queue.sent));
+  if (count < queue.lengthOf(queue.sent)) queue.split(queue.sent, count, TCP_FIN);
+  const at = queue.sent & queue.mask;
+  const seq = queue.seq[at];
+  const flags = queue.flags[at] | TCP_ACK;
+  tcpEventNewDataSent(sk);
+  tcpTransmit(sk, seq, count, flags);
 }
 
 /** The Nagle setting of the socket. */

@@ -24,7 +24,7 @@ import { tcpSlowStartAfterIdle } from "./tcp-cong.ts";
 import { TCP_TIMEWAIT_NS, TcpReqSock, tcpTimeWait } from "./tcp-minisocks.ts";
 import { tcpOf } from "./tcp-net.ts";
 import { tcpMarkPush, tcpSendActiveReset, tcpSendSyn } from "./tcp-output.ts";
-import { tcpCleanupRbuf, tcpRcvSpaceAdjust } from "./tcp-receive.ts";
+import { tcpCleanupRbuf, tcpRcvSpaceAdjust } from "./tcp-rcvbuf.ts";
 import { reqDrop, secureTcpSeq, secureTcpTsOff } from "./tcp-request.ts";
 import { TCP_TIMEOUT_INIT_NS, tcpResetXmitTimer } from "./tcp-rto.ts";
 import {

@@ -2,7 +2,7 @@
  * The walk of a packet through a table (net/ipv4/netfilter/ip_tables.c ipt_do_table), and how the tables of a namespace
  * come into its path (iptable_raw.c, iptable_mangle.c, iptable_nat.c, iptable_filter.c).
  */
-import { IP_OFFSET } from "../../wire/ipv4.ts";
+import { IP_OFFSET, IPPROTO_TCP, IPPROTO_UDP } from "../../wire/ipv4.ts";
 import {
   type Hook,
   type HookFn,
@@ -31,33 +31,36 @@ import { TABLE_HOOKS, TABLE_PRIORITY, type Table, XtTables } from "./x-tables.ts
 import {
   type CompiledTable,
   compileTable,
+  R_DPORTS,
   R_DST,
   R_DST_MASK,
   R_FLAGS,
-  R_IN,
+  R_INTERFACES,
   R_KIND,
   R_MATCH,
+  R_MATCH_ALL,
+  R_MATCH_ALL_END,
   R_MATCH_END,
   R_OPERAND,
-  R_OUT,
   R_PROTO,
   R_SLOT,
+  R_SPORTS,
   R_SRC,
   R_SRC_MASK,
   R_STRIDE,
   RF_ANY,
   RF_FRAGMENT,
+  RF_RARE,
   T_ACCEPT,
   T_CONTINUE,
   T_DROP,
   T_GOTO,
   T_JUMP,
-  T_MARK,
   T_OTHER,
   T_RETURN,
 } from "./xt-compile.ts";
 import { runMatches } from "./xt-match.ts";
-import { MATCH_HOTDROP, MATCH_NO, MATCH_YES, type MatchResult } from "./xt-match-result.ts";
+import { MATCH_HOTDROP, MATCH_NO } from "./xt-match-result.ts";
 import { runTarget, XT_CONTINUE } from "./xt-target.ts";
 
 /**
@@ -74,94 +77,121 @@ export function iptDoTable(
 ): Verdict {
   const program = table.compiled ?? compileTable(table);
   const { rules, stack } = program;
-  let depth = 0;
   let r = program.hookEntry[hook];
-  for (;;) {
-    const fits = recordFits(program, r, ns, skb, inDev, outDev);
-    if (fits === MATCH_NO) {
-      r += R_STRIDE;
-      continue;
+  const empty = r === program.underflow[hook];
+  const { view, data } = skb;
+  const src = view.getInt32(data + 12);
+  const dst = view.getInt32(data + 16);
+  const proto = view.getUint8(data + 9);
+  const sport = empty ? -1 : sourcePort(skb, proto);
+  const dport = sport < 0 ? 0 : view.getUint16(transportOffset(skb) + 2);
+  const inFits = program.fits(inDev);
+  const outFits = program.fits(outDev);
+  const matchField = sport < 0 ? R_MATCH_ALL : R_MATCH;
+  const endField = sport < 0 ? R_MATCH_ALL_END : R_MATCH_END;
+  for (let depth = 0; ; r += R_STRIDE) {
+    const flags = rules[r + R_FLAGS];
+    if ((flags & RF_ANY) === 0) {
+      if (!addressesFit(rules, r, flags, src, dst, proto)) continue;
+      if (sport >= 0 && !portsFit(rules, r, sport, dport)) continue;
+      if ((flags & RF_RARE) !== 0 && !rareFits(rules, r, flags, skb, inFits, outFits)) continue;
     }
-    if (fits === MATCH_HOTDROP) return NF_DROP;
+    const from = rules[r + matchField];
+    const end = rules[r + endField];
+    if (from !== end) {
+      const result = runMatches(program, from, end, ns, skb, inDev, outDev);
+      if (result === MATCH_NO) continue;
+      if (result === MATCH_HOTDROP) return NF_DROP;
+    }
     const slot = rules[r + R_SLOT];
-    if (slot >= 0) {
-      table.packets[slot]++;
-      table.bytes[slot] += skb.tail - skb.data;
-    }
+    if (slot >= 0) countHit(table, slot, skb.tail - skb.data);
     if (skb.nfTrace || skb.trace !== null) noteRecord(program, r, ns, skb, hook, inDev, outDev);
-    switch (rules[r + R_KIND]) {
-      case T_ACCEPT:
-        return NF_ACCEPT;
-      case T_DROP:
-        return NF_DROP;
-      case T_JUMP:
-        stack[depth++] = r;
-        r = rules[r + R_OPERAND];
-        continue;
-      case T_GOTO:
-        r = rules[r + R_OPERAND];
-        continue;
-      case T_RETURN:
-        r = depth === 0 ? program.underflow[hook] : stack[--depth] + R_STRIDE;
-        continue;
-      case T_MARK: {
-        const at = rules[r + R_OPERAND];
-        skb.mark = (skb.mark & ~program.ops[at + 1]) ^ program.ops[at];
-        break;
-      }
-      case T_OTHER: {
-        const verdict = runTarget(program.targets[rules[r + R_OPERAND]], ns, skb, hook, inDev, outDev);
-        if (verdict !== XT_CONTINUE) return verdict as Verdict;
-        break;
-      }
+    const kind = rules[r + R_KIND];
+    if (kind === T_ACCEPT) return NF_ACCEPT;
+    if (kind === T_DROP) return NF_DROP;
+    if (kind === T_JUMP || kind === T_GOTO) {
+      if (kind === T_JUMP) stack[depth++] = r;
+      r = rules[r + R_OPERAND] - R_STRIDE;
+    } else if (kind === T_RETURN) {
+      r = depth === 0 ? program.underflow[hook] - R_STRIDE : stack[--depth];
+    } else if (kind !== T_CONTINUE) {
+      const verdict = runRecordTarget(program, r, kind, ns, skb, hook, inDev, outDev);
+      if (verdict !== XT_CONTINUE) return verdict;
     }
-    r += R_STRIDE;
   }
 }
 
-/** Compares the addresses, interfaces, protocol and fragment of a record, then runs its matches. */
-function recordFits(
-  program: CompiledTable,
-  r: number,
-  ns: NetNs,
-  skb: Skb,
-  inDev: NetDevice | null,
-  outDev: NetDevice | null,
-): MatchResult {
-  const { rules } = program;
-  const flags = rules[r + R_FLAGS];
-  if ((flags & RF_ANY) === 0 && !ipPacketMatch(program, r, flags, skb, inDev, outDev)) return MATCH_NO;
-  const from = rules[r + R_MATCH];
-  const end = rules[r + R_MATCH_END];
-  return from === end ? MATCH_YES : runMatches(program, from, end, ns, skb, inDev, outDev);
+function transportOffset(skb: Skb): number {
+  return skb.data + ((skb.view.getUint8(skb.data) & 0x0f) << 2);
 }
 
-/** ip_packet_match */
-function ipPacketMatch(
-  program: CompiledTable,
+/** Source port of a TCP or UDP packet with a whole header, -1 for all others: their rules take the long way. */
+function sourcePort(skb: Skb, proto: number): number {
+  if (proto !== IPPROTO_TCP && proto !== IPPROTO_UDP) return -1;
+  if ((skb.view.getUint16(skb.data + 6) & IP_OFFSET) !== 0) return -1;
+  const off = transportOffset(skb);
+  return skb.tail - off < (proto === IPPROTO_TCP ? 20 : 8) ? -1 : skb.view.getUint16(off);
+}
+
+function addressesFit(
+  rules: Int32Array,
+  r: number,
+  flags: number,
+  src: number,
+  dst: number,
+  proto: number,
+): boolean {
+  if (((src & rules[r + R_SRC_MASK]) !== rules[r + R_SRC]) !== ((flags & IPT_INV_SRCIP) !== 0)) return false;
+  if (((dst & rules[r + R_DST_MASK]) !== rules[r + R_DST]) !== ((flags & IPT_INV_DSTIP) !== 0)) return false;
+  const wanted = rules[r + R_PROTO];
+  return wanted === 0 || (proto !== wanted) === ((flags & IPT_INV_PROTO) !== 0);
+}
+
+function portsFit(rules: Int32Array, r: number, sport: number, dport: number): boolean {
+  const dports = rules[r + R_DPORTS];
+  if (dport < dports >>> 16 || dport > (dports & 0xffff)) return false;
+  const sports = rules[r + R_SPORTS];
+  return sport >= sports >>> 16 && sport <= (sports & 0xffff);
+}
+
+/** Interfaces and fragments (the rest of ip_packet_match). */
+function rareFits(
+  rules: Int32Array,
   r: number,
   flags: number,
   skb: Skb,
+  inFits: Uint8Array,
+  outFits: Uint8Array,
+): boolean {
+  const interfaces = rules[r + R_INTERFACES];
+  const inPattern = (interfaces >>> 16) - 1;
+  if (inPattern >= 0 && (inFits[inPattern] === 0) !== ((flags & IPT_INV_VIA_IN) !== 0)) return false;
+  const outPattern = (interfaces & 0xffff) - 1;
+  if (outPattern >= 0 && (outFits[outPattern] === 0) !== ((flags & IPT_INV_VIA_OUT) !== 0)) return false;
+  if ((flags & RF_FRAGMENT) === 0) return true;
+  const whole = (skb.view.getUint16(skb.data + 6) & IP_OFFSET) === 0;
+  return whole === ((flags & IPT_INV_FRAG) !== 0);
+}
+
+function countHit(table: Table, slot: number, lenBytes: number): void {
+  table.packets[slot]++;
+  table.bytes[slot] += lenBytes;
+}
+
+function runRecordTarget(
+  program: CompiledTable,
+  r: number,
+  kind: number,
+  ns: NetNs,
+  skb: Skb,
+  hook: Hook,
   inDev: NetDevice | null,
   outDev: NetDevice | null,
-): boolean {
-  const { rules } = program;
-  const { view, data } = skb;
-  const otherSrc = (view.getInt32(data + 12) & rules[r + R_SRC_MASK]) !== rules[r + R_SRC];
-  if (otherSrc !== ((flags & IPT_INV_SRCIP) !== 0)) return false;
-  const otherDst = (view.getInt32(data + 16) & rules[r + R_DST_MASK]) !== rules[r + R_DST];
-  if (otherDst !== ((flags & IPT_INV_DSTIP) !== 0)) return false;
-  const inPattern = rules[r + R_IN];
-  if (inPattern >= 0 && (program.fits(inDev)[inPattern] === 0) !== ((flags & IPT_INV_VIA_IN) !== 0))
-    return false;
-  const outPattern = rules[r + R_OUT];
-  if (outPattern >= 0 && (program.fits(outDev)[outPattern] === 0) !== ((flags & IPT_INV_VIA_OUT) !== 0))
-    return false;
-  const proto = rules[r + R_PROTO];
-  if (proto !== 0 && (view.getUint8(data + 9) !== proto) !== ((flags & IPT_INV_PROTO) !== 0)) return false;
-  if ((flags & RF_FRAGMENT) === 0) return true;
-  const whole = (view.getUint16(data + 6) & IP_OFFSET) === 0;
-  return whole === ((flags & IPT_INV_FRAG) !== 0);
+): Verdict | typeof XT_CONTINUE {
+  const operand = program.rules[r + R_OPERAND];
+  if (kind === T_OTHER) return runTarget(program.targets[operand], ns, skb, hook, inDev, outDev);
+  skb.mark = (skb.mark & ~program.ops[operand + 1]) ^ program.ops[operand];
+  return XT_CONTINUE;
 }
 
 /** Tells the watchers of a packet about a record that it matched. */
@@ -187,7 +217,7 @@ function noteRecord(
   // Every verdict without a condition reads as the end of its chain (get_chainname_rulenum).
   const any =
     (program.rules[r + R_FLAGS] & RF_ANY) !== 0 &&
-    program.rules[r + R_MATCH] === program.rules[r + R_MATCH_END];
+    program.rules[r + R_MATCH_ALL] === program.rules[r + R_MATCH_ALL_END];
   const ends = any && (kind === T_ACCEPT || kind === T_DROP || kind === T_RETURN);
   const comment = !ends ? "rule" : chain.hook === hook ? "policy" : "return";
   nfLogTrace(ns, skb, inDev, outDev, `TRACE: ${chain.table.name}:${chain.name}:${comment}:${number} `);

@@ -1,15 +1,15 @@
 /**
  * A table as it runs: its chains one behind the other as fixed records of integers, the operands of matches and targets
- * in one array (the blob of ip_tables.c). Made when the next packet finds the table changed, so that what a rule remembers
+ * in one array (the blob of ip_tables.c). The plain ports of a tcp or udp match stand in the record itself. Made when the next packet finds the table changed, so that what a rule remembers
  * (limit, statistic) starts anew with each change, as when the kernel replaces a table.
  *
- *     record: invert and flags | src mask | dst mask | in out patterns | proto | matches from, to | target kind, operand | slot
+ *     record: flags | src mask | dst mask | interfaces | end | proto | matches from, to | target kind, operand | slot | from | ports
  *     match in `ops`: kind | index behind it | operands
  */
 import type { Prng } from "../../util/prng.ts";
 import { type Hook, NF_INET_NUMHOOKS } from "../core/hooks.ts";
 import type { NetDevice } from "../core/net-device.ts";
-import type { MatchSpec, RuleSpec, TargetSpec } from "./rule-spec.ts";
+import type { MatchSpec, RuleSpec, TargetSpec, TcpMatch, UdpMatch } from "./rule-spec.ts";
 import type { Chain, Rule, Table } from "./x-tables.ts";
 import { compileMatch } from "./xt-compile-match.ts";
 
@@ -18,20 +18,31 @@ export const R_SRC = 1;
 export const R_SRC_MASK = 2;
 export const R_DST = 3;
 export const R_DST_MASK = 4;
-export const R_IN = 5;
-export const R_OUT = 6;
+/** Patterns of the interfaces, (in + 1) << 16 | out + 1; 0 for none. */
+export const R_INTERFACES = 5;
+/** End of the matches when the ports of the record were not compared. */
+export const R_MATCH_ALL_END = 6;
 export const R_PROTO = 7;
 export const R_MATCH = 8;
 export const R_MATCH_END = 9;
 export const R_KIND = 10;
 export const R_OPERAND = 11;
 export const R_SLOT = 12;
+/** First match when the ports of the record were not compared. */
+export const R_MATCH_ALL = 13;
+/** Source and destination ports, low << 16 | high. */
+export const R_SPORTS = 14;
+export const R_DPORTS = 15;
 export const R_STRIDE = 16;
 
 /** Bits of R_FLAGS above those of IPT_INV_*. */
 export const RF_FRAGMENT = 0x100;
 /** Nothing of struct ipt_ip is compared. */
 export const RF_ANY = 0x200;
+/** Interfaces or the fragment flag are compared. */
+export const RF_RARE = 0x400;
+
+const ALL_PORTS = 0x0000ffff;
 
 /** Kinds of target. */
 export const T_CONTINUE = 0;
@@ -169,47 +180,71 @@ function emitChain(parts: CompiledParts, chain: Chain, starts: ReadonlyMap<strin
   }
   if (chain.hook !== -1) parts.underflow[chain.hook] = parts.records.length;
   const kind = chain.hook === -1 ? T_RETURN : chain.policy === "DROP" ? T_DROP : T_ACCEPT;
-  pushRecord(parts, [RF_ANY, 0, 0, 0, 0, -1, -1, 0, 0, 0, kind, 0, chain.slot]);
+  const noMatch = parts.writer.ops.length;
+  const base = [RF_ANY, 0, 0, 0, 0, 0, noMatch, 0];
+  parts.records.push(...base, noMatch, noMatch, kind, 0, chain.slot, noMatch, ALL_PORTS, ALL_PORTS);
   parts.origins.push({ chain, rule: null, number });
 }
 
 function emitRule(parts: CompiledParts, rule: Rule, starts: ReadonlyMap<string, number>): void {
   const { ip, matches } = rule.spec;
-  const from = parts.writer.ops.length;
-  for (const match of matches) emitMatch(parts.writer, match);
-  const end = parts.writer.ops.length;
-  const inPattern = patternIndex(parts, ip.inIface);
-  const outPattern = patternIndex(parts, ip.outIface);
-  const any =
-    ip.srcMask === 0 &&
-    ip.dstMask === 0 &&
-    ip.proto === 0 &&
-    !ip.fragment &&
-    ip.invert === 0 &&
-    inPattern < 0 &&
-    outPattern < 0;
-  const flags = ip.invert | (ip.fragment ? RF_FRAGMENT : 0) | (any ? RF_ANY : 0);
+  const { writer } = parts;
+  const allFrom = writer.ops.length;
+  for (const match of matches) emitMatch(writer, match);
+  const allEnd = writer.ops.length;
+  const ported = portMatch(matches);
+  let [from, end] = [allFrom, allEnd];
+  if (ported !== null) {
+    from = writer.ops.length;
+    for (const match of matches) if (match !== ported) emitMatch(writer, match);
+    end = writer.ops.length;
+  }
+  const interfaces = ((patternIndex(parts, ip.inIface) + 1) << 16) | (patternIndex(parts, ip.outIface) + 1);
+  const rare = interfaces !== 0 || ip.fragment;
+  const any = ip.srcMask === 0 && ip.dstMask === 0 && ip.proto === 0 && ip.invert === 0 && !rare;
+  const flags = ip.invert | (ip.fragment ? RF_FRAGMENT : 0) | (any ? RF_ANY : 0) | (rare ? RF_RARE : 0);
   const [kind, operand] = emitTarget(parts, rule.spec, starts);
-  pushRecord(parts, [
-    flags,
-    ip.src,
-    ip.srcMask,
-    ip.dst,
-    ip.dstMask,
-    inPattern,
-    outPattern,
-    ip.proto,
-    from,
-    end,
-    kind,
-    operand,
-    rule.slot,
-  ]);
+  const base = [flags, ip.src, ip.srcMask, ip.dst, ip.dstMask, interfaces, allEnd, ip.proto];
+  const sports = ported === null ? ALL_PORTS : packPorts(ported.sports);
+  const dports = ported === null ? ALL_PORTS : packPorts(ported.dports);
+  parts.records.push(...base, from, end, kind, operand, rule.slot, allFrom, sports, dports);
 }
 
-function pushRecord(parts: CompiledParts, fields: readonly number[]): void {
-  parts.records.push(...fields);
-  for (let i = fields.length; i < R_STRIDE; i++) parts.records.push(0);
+function packPorts(range: readonly [number, number]): number {
+  return (range[0] << 16) | range[1];
+}
+
+/** Matches that look at the packet and remember nothing, and that never drop it: they may be asked in any order. */
+const PURE: ReadonlySet<MatchSpec["name"]> = new Set([
+  "addrtype",
+  "comment",
+  "connmark",
+  "conntrack",
+  "ipvs",
+  "iprange",
+  "length",
+  "mac",
+  "mark",
+  "physdev",
+  "pkttype",
+  "policy",
+  "state",
+  "ttl",
+  "u32",
+] as const);
+
+/**
+ * The match whose plain ports can be compared before all others; null when there is none. The other matches are written
+ * down twice then, so none may remember anything.
+ */
+function portMatch(matches: readonly MatchSpec[]): TcpMatch | UdpMatch | null {
+  if (matches.some((match) => match.name === "limit" || match.name === "statistic")) return null;
+  for (const match of matches) {
+    if (match.name === "udp") return match.invert === 0 ? match : null;
+    if (match.name === "tcp") return (match.invert | match.option | match.flagMask) === 0 ? match : null;
+    if (!PURE.has(match.name)) return null;
+  }
+  return null;
 }
 
 function patternIndex(parts: CompiledParts, pattern: string): number {

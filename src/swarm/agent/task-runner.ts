@@ -4,9 +4,9 @@
  */
 import { after } from "../clock.ts";
 import type { Container } from "../container.ts";
+import type { Engine } from "../engine.ts";
 import type { StatusReport } from "../manager/dispatcher.ts";
 import { isTerminal, type NetworkObject, stateRank, type TaskObject } from "../manager/objects.ts";
-import type { Engine } from "../engine.ts";
 
 const MS = 1_000_000;
 const ATTACHMENT_WAIT_NS = 30_000_000_000;
@@ -61,9 +61,12 @@ export class TaskRunner {
 
   private prepare(waitedNs: number): void {
     if (this.phase !== "preparing") return;
-    const missing = this.task.networks.some(({ networkId }) => this.host.balancerAddr(networkId) === undefined);
+    const missing = this.task.networks.some(
+      ({ networkId }) => this.host.balancerAddr(networkId) === undefined,
+    );
     if (missing) {
-      if (waitedNs >= ATTACHMENT_WAIT_NS) this.reject("node is missing network attachments, ip addresses may be exhausted");
+      if (waitedNs >= ATTACHMENT_WAIT_NS)
+        this.reject("node is missing network attachments, ip addresses may be exhausted");
       else this.later(ATTACHMENT_POLL_NS, () => this.prepare(waitedNs + ATTACHMENT_POLL_NS));
       return;
     }
@@ -116,7 +119,13 @@ export class TaskRunner {
     this.phase = "ended";
     this.host.engine.releaseSandbox(this.container!);
     if (code === 0) this.report({ state: "complete", message: "finished", exitCode: 0 });
-    else this.report({ state: "failed", message: "started", err: `task: non-zero exit (${code})`, exitCode: code });
+    else
+      this.report({
+        state: "failed",
+        message: "started",
+        err: `task: non-zero exit (${code})`,
+        exitCode: code,
+      });
     if (this.removing) this.remove();
   }
 

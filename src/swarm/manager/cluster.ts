@@ -175,7 +175,9 @@ export class Cluster {
   }
 
   private allocateTasks(): void {
-    const batch = [...this.store.tasks.values()].filter((task) => !task.allocated && task.status.state === "new");
+    const batch = [...this.store.tasks.values()].filter(
+      (task) => !task.allocated && task.status.state === "new",
+    );
     if (batch.length === 0) return;
     this.networks.allocateTasks(batch);
     for (const task of batch) {

@@ -12,7 +12,13 @@ import type {
   TaskObject,
 } from "./objects.ts";
 
-export type RpcCode = "InvalidArgument" | "NotFound" | "AlreadyExists" | "FailedPrecondition" | "Unimplemented" | "Unknown";
+export type RpcCode =
+  | "InvalidArgument"
+  | "NotFound"
+  | "AlreadyExists"
+  | "FailedPrecondition"
+  | "Unimplemented"
+  | "Unknown";
 
 export class RpcError extends Error {
   readonly code: RpcCode;
@@ -81,4 +87,3 @@ export interface ControlApi {
 
   listTasks(): readonly TaskObject[];
 }
-

@@ -2,11 +2,17 @@
 import { formatIp4 } from "../../wire/address.ts";
 import { newId } from "../ids.ts";
 import type { Cluster } from "./cluster.ts";
-import { type ClusterInfo, type ControlApi, type NetworkSpec, type NodeChange, RpcError } from "./control-api.ts";
 import {
-  needsIngress,
+  type ClusterInfo,
+  type ControlApi,
+  type NetworkSpec,
+  type NodeChange,
+  RpcError,
+} from "./control-api.ts";
+import {
   type NetworkObject,
   type NodeObject,
+  needsIngress,
   type PortConfig,
   type Role,
   type ServiceObject,
@@ -54,9 +60,11 @@ export class ControlServer implements ControlApi {
     const exact = nodes.get(reference);
     if (exact !== undefined) return exact;
     const named = [...nodes.values()].filter((node) => node.hostname === reference);
-    const found = named.length > 0 ? named : [...nodes.values()].filter((node) => node.id.startsWith(reference));
+    const found =
+      named.length > 0 ? named : [...nodes.values()].filter((node) => node.id.startsWith(reference));
     if (found.length === 0) throw new RpcError("NotFound", `node ${reference} not found`);
-    if (found.length > 1) throw new RpcError("InvalidArgument", `node ${reference} is ambiguous (${found.length} matches found)`);
+    if (found.length > 1)
+      throw new RpcError("InvalidArgument", `node ${reference} is ambiguous (${found.length} matches found)`);
     return found[0];
   }
 
@@ -102,7 +110,8 @@ export class ControlServer implements ControlApi {
 
   createNetwork(spec: NetworkSpec): NetworkObject {
     const { store, networks } = this.cluster;
-    if (!DNS_NAME.test(spec.name)) throw new RpcError("InvalidArgument", "name must be valid as a DNS name component");
+    if (!DNS_NAME.test(spec.name))
+      throw new RpcError("InvalidArgument", "name must be valid as a DNS name component");
     const ingress = store.ingressNetwork();
     if (spec.ingress && ingress !== null)
       throw new RpcError("AlreadyExists", `ingress network (${ingress.id}) is already present`);
@@ -202,13 +211,16 @@ export class ControlServer implements ControlApi {
   updateService(id: string, spec: ServiceSpec): void {
     const { cluster } = this;
     const service = this.getService(id);
-    if (spec.name !== service.spec.name) throw new RpcError("Unimplemented", "renaming services is not supported");
+    if (spec.name !== service.spec.name)
+      throw new RpcError("Unimplemented", "renaming services is not supported");
     if ((spec.replicas === null) !== (service.spec.replicas === null))
       throw new RpcError("Unimplemented", "service mode change is not allowed");
     this.checkSpec(spec, service.id);
     const { spec: old } = service;
     const onlyScaled =
-      sameSpec(spec.task, old.task) && sameSpec(spec.ports, old.ports) && spec.endpointMode === old.endpointMode;
+      sameSpec(spec.task, old.task) &&
+      sameSpec(spec.ports, old.ports) &&
+      spec.endpointMode === old.endpointMode;
     service.previousSpec = service.spec;
     service.spec = spec;
     cluster.allocateService(service);
@@ -245,7 +257,8 @@ export class ControlServer implements ControlApi {
 
   private checkSpec(spec: ServiceSpec, ownId: string): void {
     const { store } = this.cluster;
-    if (!DNS_NAME.test(spec.name)) throw new RpcError("InvalidArgument", "name must be valid as a DNS name component");
+    if (!DNS_NAME.test(spec.name))
+      throw new RpcError("InvalidArgument", "name must be valid as a DNS name component");
     if (spec.endpointMode === "dnsrr" && needsIngress(spec))
       throw new RpcError(
         "InvalidArgument",
@@ -259,7 +272,10 @@ export class ControlServer implements ControlApi {
       seen.add(key);
     }
     if (needsIngress(spec) && store.ingressNetwork() === null)
-      throw new RpcError("FailedPrecondition", "service needs ingress network, but no ingress network is present");
+      throw new RpcError(
+        "FailedPrecondition",
+        "service needs ingress network, but no ingress network is present",
+      );
     for (const id of spec.task.networks)
       if (store.networks.get(id)?.ingress === true)
         throw new RpcError(

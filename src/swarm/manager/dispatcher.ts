@@ -92,7 +92,9 @@ export class Dispatcher {
     const node = this.store.nodes.get(nodeId);
     const session = this.sessions.get(nodeId);
     if (node === undefined || session === undefined) return;
-    const tasks = this.store.tasksOn(nodeId).filter((task) => stateRank(task.status.state) >= stateRank("assigned"));
+    const tasks = this.store
+      .tasksOn(nodeId)
+      .filter((task) => stateRank(task.status.state) >= stateRank("assigned"));
     session.assignments(tasks, node.attachments);
   }
 }

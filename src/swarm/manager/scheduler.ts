@@ -58,13 +58,16 @@ function nodeAttribute(node: NodeObject, key: string): string | null {
 }
 
 function isActive(task: TaskObject): boolean {
-  return stateRank(task.status.state) <= stateRank("running") && stateRank(task.desired) <= stateRank("running");
+  return (
+    stateRank(task.status.state) <= stateRank("running") && stateRank(task.desired) <= stateRank("running")
+  );
 }
 
 function countActive(store: Store, nodeId: string, serviceId: string | null): number {
   let count = 0;
   for (const task of store.tasks.values())
-    if (task.nodeId === nodeId && isActive(task) && (serviceId === null || task.serviceId === serviceId)) count++;
+    if (task.nodeId === nodeId && isActive(task) && (serviceId === null || task.serviceId === serviceId))
+      count++;
   return count;
 }
 
@@ -107,7 +110,8 @@ export class Scheduler {
       else group.push(task);
     }
     let changed = this.checkPreassigned();
-    for (const group of groups.values()) for (const task of group) changed = this.scheduleOne(task) || changed;
+    for (const group of groups.values())
+      for (const task of group) changed = this.scheduleOne(task) || changed;
     return changed;
   }
 
@@ -134,7 +138,9 @@ export class Scheduler {
       else failures.set(failed, (failures.get(failed) ?? 0) + 1);
     }
     if (candidates.length === 0) {
-      const reasons = [...failures].sort((a, b) => b[1] - a[1]).map(([filter, count]) => filter.explain(count));
+      const reasons = [...failures]
+        .sort((a, b) => b[1] - a[1])
+        .map(([filter, count]) => filter.explain(count));
       const text = `no suitable node (${reasons.join("; ")})`;
       if (task.status.err === text) return false;
       task.status.err = text;

@@ -113,6 +113,12 @@ export class BridgeDriver {
   }
 
   private rules(network: LocalNetwork, icc: boolean) {
-    return { bridge: network.bridge, subnet: network.subnet, prefixLen: network.prefixLen, icc, masquerade: true };
+    return {
+      bridge: network.bridge,
+      subnet: network.subnet,
+      prefixLen: network.prefixLen,
+      icc,
+      masquerade: true,
+    };
   }
 }

@@ -2,12 +2,11 @@
  * The engine's part in the swarm's network state (libnetwork agent.go): publishes the local endpoints and acts on what
  * the other nodes publish.
  */
-import { type Binding } from "./load-balancer.ts";
-import type { LocalNetwork } from "./types.ts";
-import type { LoadBalancers } from "./load-balancer.ts";
+
+import type { Binding, LoadBalancers } from "./load-balancer.ts";
 import type { EndpointRecord, NetworkDb, PeerRecord, TableEvent, TableWatcher } from "./network-db.ts";
 import type { OverlayDriver } from "./overlay-driver.ts";
-import type { Endpoint } from "./types.ts";
+import type { Endpoint, LocalNetwork } from "./types.ts";
 
 /** What the agent works on. */
 export interface AgentHost {
@@ -119,7 +118,12 @@ export class ClusterAgent implements TableWatcher {
     }
   }
 
-  private balancerEvent(kind: TableEvent["kind"], networkId: string, key: string, record: EndpointRecord): void {
+  private balancerEvent(
+    kind: TableEvent["kind"],
+    networkId: string,
+    key: string,
+    record: EndpointRecord,
+  ): void {
     let known = this.remoteBalancers.get(networkId);
     if (known === undefined) {
       known = new Map();

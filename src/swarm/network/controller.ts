@@ -5,7 +5,7 @@
 import type { Machine } from "../../host/machine.ts";
 import type { Prng } from "../../util/prng.ts";
 import { newHexId } from "../ids.ts";
-import { localPools, type Pool, PredefinedPools } from "../manager/allocator/ipam.ts";
+import { localPools, type Pool, type PredefinedPools } from "../manager/allocator/ipam.ts";
 import type { NetworkObject, PortConfig } from "../manager/objects.ts";
 import { BridgeDriver } from "./bridge-driver.ts";
 import { ClusterAgent } from "./cluster-agent.ts";
@@ -73,7 +73,10 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
       host_binding_ipv4: "0.0.0.0",
       name: "docker0",
     };
-    this.addBridge("bridge", "docker0", true, { ...bridgeOptions(options), "com.docker.network.driver.mtu": "1500" });
+    this.addBridge("bridge", "docker0", true, {
+      ...bridgeOptions(options),
+      "com.docker.network.driver.mtu": "1500",
+    });
   }
 
   findNetwork(idOrName: string): LocalNetwork | null {
@@ -81,7 +84,11 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
   }
 
   /** `docker network create` of a bridge: named br-<id>, next free local pool unless given. Null: no pool left. */
-  createUserBridge(name: string, wanted: (Pool & { gateway: number }) | null, internal: boolean): LocalNetwork | null {
+  createUserBridge(
+    name: string,
+    wanted: (Pool & { gateway: number }) | null,
+    internal: boolean,
+  ): LocalNetwork | null {
     return this.addBridge(name, "", true, {}, wanted, internal);
   }
 
@@ -103,7 +110,8 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
 
   /** Everything of the swarm goes: load balancers, overlays, the gossip. */
   leaveSwarm(): void {
-    for (const network of this.networks.filter((candidate) => candidate.driver === "overlay")) this.deleteOverlay(network.id);
+    for (const network of this.networks.filter((candidate) => candidate.driver === "overlay"))
+      this.deleteOverlay(network.id);
     this.agent?.leave();
     this.agent = null;
     this.overlay = null;
@@ -140,7 +148,9 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
   deleteOverlay(id: string): void {
     const network = this.findNetwork(id);
     if (network === null) return;
-    const balancer = this.sandboxes.find((sandbox) => sandbox.endpoints.some((ep) => ep.loadBalancer && ep.network === network));
+    const balancer = this.sandboxes.find((sandbox) =>
+      sandbox.endpoints.some((ep) => ep.loadBalancer && ep.network === network),
+    );
     if (balancer !== undefined) this.deleteSandbox(balancer);
     this.balancers.forgetNetwork(id);
     this.agent!.leaveNetwork(id);
@@ -156,7 +166,10 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
     for (const { networkId, addr, service, aliases } of attachments) {
       const network = this.findNetwork(networkId)!;
       const ip = network.driver === "bridge" ? this.bridge.requestAddress(network)! : addr;
-      this.join(sandbox, new Endpoint(newHexId(this.prng), containerName, network, ip, false, service, aliases));
+      this.join(
+        sandbox,
+        new Endpoint(newHexId(this.prng), containerName, network, ip, false, service, aliases),
+      );
     }
     return sandbox;
   }
@@ -169,7 +182,8 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
 
   /** All endpoints leave (docker_gwbridge last), then the namespace goes. */
   deleteSandbox(sandbox: Sandbox): void {
-    for (const endpoint of [...sandbox.endpoints]) if (!endpoint.isGatewayBridge) this.leave(sandbox, endpoint);
+    for (const endpoint of [...sandbox.endpoints])
+      if (!endpoint.isGatewayBridge) this.leave(sandbox, endpoint);
     for (const endpoint of [...sandbox.endpoints]) this.leave(sandbox, endpoint);
     sandbox.destroy();
     const i = this.sandboxes.indexOf(sandbox);
@@ -208,8 +222,11 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
 
   /** Overlays of the user by name, then ingress, then local networks; docker_gwbridge has no names. */
   resolverNetworks(sandbox: unknown): readonly ResolverNetwork[] {
-    const networks = (sandbox as Sandbox).endpoints.map((ep) => ep.network).filter((net) => net.name !== GW_BRIDGE);
-    const rank = (network: LocalNetwork): number => (network.ingress ? 1 : network.driver === "overlay" ? 0 : 2);
+    const networks = (sandbox as Sandbox).endpoints
+      .map((ep) => ep.network)
+      .filter((net) => net.name !== GW_BRIDGE);
+    const rank = (network: LocalNetwork): number =>
+      network.ingress ? 1 : network.driver === "overlay" ? 0 : 2;
     networks.sort((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1));
     return networks.map((network) => ({ name: network.name, records: this.records(network.id) }));
   }
@@ -262,7 +279,10 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
     const network = this.findNetwork(GW_BRIDGE) ?? this.createGatewayBridge();
     const suffix = sandbox.containerId.length <= 12 ? sandbox.containerId : sandbox.id.slice(0, 12);
     const addr = this.bridge.requestAddress(network)!;
-    this.join(sandbox, new Endpoint(newHexId(this.prng), `gateway_${suffix}`, network, addr, false, null, []));
+    this.join(
+      sandbox,
+      new Endpoint(newHexId(this.prng), `gateway_${suffix}`, network, addr, false, null, []),
+    );
   }
 
   private createGatewayBridge(): LocalNetwork {

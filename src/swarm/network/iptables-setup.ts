@@ -140,7 +140,12 @@ export function programPortMapping(
     DOCKER,
     `! -i ${bridge} -p ${protocol} --dport ${publishedPort} -j DNAT --to-destination ${ip}:${targetPort}`,
   );
-  change(ns, "filter", DOCKER, `-d ${ip} ! -i ${bridge} -o ${bridge} -p ${protocol} --dport ${targetPort} -j ACCEPT`);
+  change(
+    ns,
+    "filter",
+    DOCKER,
+    `-d ${ip} ! -i ${bridge} -o ${bridge} -p ${protocol} --dport ${targetPort} -j ACCEPT`,
+  );
   change(ns, "nat", "POSTROUTING", `-p ${protocol} -s ${ip} -d ${ip} --dport ${targetPort} -j MASQUERADE`);
 }
 

@@ -52,7 +52,12 @@ export function addInterface(dev: NetDevice, ns: NetNs, name: string, options: I
 }
 
 /** Makes a bridge in `ns` itself. */
-export function addBridgeInterface(ns: NetNs, hostName: string, name: string, options: InterfaceOptions): NetDevice {
+export function addBridgeInterface(
+  ns: NetNs,
+  hostName: string,
+  name: string,
+  options: InterfaceOptions,
+): NetDevice {
   const dev = linkAdd(ns, { kind: "bridge", name: hostName });
   linkSetBridge(dev, { defaultPvid: 0 });
   return configureInterface(dev, name, options);

@@ -4,10 +4,20 @@
  */
 import type { NetNs } from "../../net/core/net-ns.ts";
 import { addressAdd, addressDel } from "../../net/ctl/address.ts";
-import { destAdd, destDel, destEdit, fwmarkService, plainService, serviceAdd, serviceDel } from "../../net/ctl/ipvs.ts";
+import {
+  destAdd,
+  destDel,
+  destEdit,
+  fwmarkService,
+  plainService,
+  serviceAdd,
+  serviceDel,
+} from "../../net/ctl/ipvs.ts";
+import { linkGet } from "../../net/ctl/link.ts";
+import { SysError } from "../../util/errors.ts";
 import type { PortConfig } from "../manager/objects.ts";
-import type { ServiceRecords } from "./service-records.ts";
 import { programFwMark } from "./sandbox-rules.ts";
+import type { ServiceRecords } from "./service-records.ts";
 import type { Endpoint } from "./types.ts";
 
 const FIRST_MARK = 256;
@@ -43,7 +53,9 @@ interface Service {
 /** What the load balancer needs of the controller. */
 export interface LoadBalancerHost {
   /** The load-balancer endpoint of a network with its namespace, null when this node has none. */
-  balancerOf(networkId: string): { readonly endpoint: Endpoint; readonly ns: NetNs; readonly dev: string } | null;
+  balancerOf(
+    networkId: string,
+  ): { readonly endpoint: Endpoint; readonly ns: NetNs; readonly dev: string } | null;
   records(networkId: string): ServiceRecords;
   isIngress(networkId: string): boolean;
   /** Opens or closes published ports on the host. */
@@ -117,13 +129,16 @@ export class LoadBalancers {
       if (balancer === undefined) continue;
       for (const backend of balancer.backends.values()) {
         this.addBackend(networkId, balancer, service.ports, backend.addr);
-        if (backend.disabled) this.removeBackend(networkId, balancer, service.ports, backend.addr, false, false);
+        if (backend.disabled)
+          this.removeBackend(networkId, balancer, service.ports, backend.addr, false, false);
       }
     }
   }
 
   /** The services of one network. */
-  list(networkId: string): { readonly key: string; readonly info: BalancerInfo; readonly endpoints: string[] }[] {
+  list(
+    networkId: string,
+  ): { readonly key: string; readonly info: BalancerInfo; readonly endpoints: string[] }[] {
     const found = [];
     for (const [key, service] of this.services) {
       const balancer = service.balancers.get(networkId);
@@ -145,14 +160,19 @@ export class LoadBalancers {
     return service;
   }
 
-  private addBackend(networkId: string, balancer: LoadBalancer, ports: readonly PortConfig[], addr: number): void {
+  private addBackend(
+    networkId: string,
+    balancer: LoadBalancer,
+    ports: readonly PortConfig[],
+    addr: number,
+  ): void {
     const at = balancer.vip === 0 ? null : this.host.balancerOf(networkId);
     if (at === null) return;
     this.host.loadIpvs();
     const key = fwmarkService(balancer.mark);
     if (!this.present.has(`${networkId} ${balancer.mark}`)) {
+      if (!addAlias(at.ns, at.dev, balancer.vip)) return;
       this.present.add(`${networkId} ${balancer.mark}`);
-      addressAdd(at.ns.devices().find((dev) => dev.name === at.dev)!, { local: balancer.vip, prefixLen: 32 });
       if (this.host.isIngress(networkId)) this.host.programIngress(ports, true);
       this.programMark(at, balancer, ports, true);
       serviceAdd(at.ns, key, plainService("rr"));
@@ -179,7 +199,7 @@ export class LoadBalancers {
     serviceDel(at.ns, key);
     if (this.host.isIngress(networkId)) this.host.programIngress(ports, false);
     this.programMark(at, balancer, ports, false);
-    addressDel(at.ns.devices().find((dev) => dev.name === at.dev)!, balancer.vip, 32);
+    addressDel(linkGet(at.ns, at.dev), balancer.vip, 32);
   }
 
   /** This node has left a network, and its load balancer is gone with the namespace (cleanupServiceBindings). */
@@ -218,6 +238,20 @@ export class LoadBalancers {
     else if (firstOrLast) change(serviceName, virtualIp, serviceId, false);
     change(containerName, addr, endpointId, true);
     for (const alias of binding.taskAliases) change(alias, addr, endpointId, false);
+  }
+}
+
+/**
+ * False when the address is there already: after a change of ports the new load balancer meets the old one's. Docker
+ * logs that and leaves the backend out.
+ */
+function addAlias(ns: NetNs, dev: string, vip: number): boolean {
+  try {
+    addressAdd(linkGet(ns, dev), { local: vip, prefixLen: 32 });
+    return true;
+  } catch (error) {
+    if (error instanceof SysError && error.code === "EEXIST") return false;
+    throw error;
   }
 }
 

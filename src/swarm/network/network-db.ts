@@ -122,7 +122,14 @@ class Member implements NetworkDb {
     if (entry === undefined) return;
     const entries = this.own.get(networkId)!;
     entries.splice(entries.indexOf(entry), 1);
-    this.group.publish(this, { kind: "delete", table, networkId, key, owner: this.nodeName, value: entry.value });
+    this.group.publish(this, {
+      kind: "delete",
+      table,
+      networkId,
+      key,
+      owner: this.nodeName,
+      value: entry.value,
+    });
   }
 
   peers(networkId: string): { readonly name: string; readonly ip: number }[] {
@@ -152,7 +159,8 @@ class GossipGroup {
   }
 
   publish(from: Member, event: TableEvent): void {
-    for (const to of this.members) if (to !== from && to.networks.has(event.networkId)) this.send(from, to, event);
+    for (const to of this.members)
+      if (to !== from && to.networks.has(event.networkId)) this.send(from, to, event);
   }
 
   bulkSync(to: Member, networkId: string): void {
@@ -175,7 +183,8 @@ class GossipGroup {
     for (const [networkId, entries] of dead.own)
       for (const { table, key, value } of entries)
         for (const to of this.members)
-          if (to !== dead) this.deliver(to, { kind: "delete", table, networkId, key, owner: dead.nodeName, value });
+          if (to !== dead)
+            this.deliver(to, { kind: "delete", table, networkId, key, owner: dead.nodeName, value });
   }
 
   /** It is back: everybody learns its records anew, and it theirs. */

@@ -36,7 +36,8 @@ export class PeerDb {
     const index = peers?.findIndex((peer) => peer.endpointId === endpointId) ?? -1;
     if (peers === undefined || index < 0) return;
     const [{ record }] = peers.splice(index, 1);
-    const wasFirst = peers.findIndex((peer) => peer.record.endpointIp === record.endpointIp) >= index || index === 0;
+    const wasFirst =
+      peers.findIndex((peer) => peer.record.endpointIp === record.endpointIp) >= index || index === 0;
     const next = peers.find((peer) => peer.record.endpointIp === record.endpointIp);
     if (vxlan === null || (next !== undefined && !wasFirst)) return;
     unprogram(vxlan, record);

@@ -4,7 +4,16 @@
  */
 import type { Machine } from "../../host/machine.ts";
 import type { Co, Process } from "../../host/process.ts";
-import { acceptTcp, closeSocket, connectTcp, listenTcp, openUdp, recvTcp, recvUdp, sendTcp } from "../../host/socket.ts";
+import {
+  acceptTcp,
+  closeSocket,
+  connectTcp,
+  listenTcp,
+  openUdp,
+  recvTcp,
+  recvUdp,
+  sendTcp,
+} from "../../host/socket.ts";
 import type { NetNs } from "../../net/core/net-ns.ts";
 import type { TcpSock } from "../../net/ipv4/tcp-sock.ts";
 import type { UdpSock } from "../../net/ipv4/udp-sock.ts";
@@ -12,7 +21,6 @@ import { SysError } from "../../util/errors.ts";
 import type { Prng } from "../../util/prng.ts";
 import { parseIp4 } from "../../wire/address.ts";
 import {
-  decodeDns,
   DNS_A,
   DNS_AA,
   DNS_AAAA,
@@ -26,6 +34,7 @@ import {
   DNS_RD,
   type DnsMessage,
   type DnsRecord,
+  decodeDns,
   dnsRcode,
   encodeDns,
 } from "../../wire/dns.ts";
@@ -110,7 +119,8 @@ export class EmbeddedResolver {
 
   private reply(answer: DnsMessage, addr: number, port: number): void {
     let bytes = encodeDns(answer, false);
-    if (bytes.length > UDP_LIMIT) bytes = encodeDns({ ...answer, flags: answer.flags | 0x0200, answers: [] }, false);
+    if (bytes.length > UDP_LIMIT)
+      bytes = encodeDns({ ...answer, flags: answer.flags | 0x0200, answers: [] }, false);
     this.udp.send(bytes, addr, port);
   }
 

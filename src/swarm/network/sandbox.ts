@@ -8,7 +8,7 @@ import type { NetNs } from "../../net/core/net-ns.ts";
 import { routeAdd } from "../../net/ctl/route.ts";
 import { addInterface, setupNamespace } from "./links.ts";
 import { EmbeddedResolver, type ResolverHost } from "./resolver.ts";
-import { setupResolverRules, addRedirectRules } from "./sandbox-rules.ts";
+import { addRedirectRules, setupResolverRules } from "./sandbox-rules.ts";
 import { type Endpoint, endpointBefore } from "./types.ts";
 
 /** First characters of a sandbox id that name its file. */
@@ -77,7 +77,9 @@ export class Sandbox {
   /** A container on overlays only needs docker_gwbridge to reach the outside (needDefaultGW). */
   needsDefaultGateway(): boolean {
     if (this.loadBalancer && !this.ingress) return false;
-    const outward = this.endpoints.filter((endpoint) => !endpoint.network.internal && endpoint.network.prefixLen > 0);
+    const outward = this.endpoints.filter(
+      (endpoint) => !endpoint.network.internal && endpoint.network.prefixLen > 0,
+    );
     return outward.length > 0 && outward.every((endpoint) => endpoint.gateway === 0);
   }
 

@@ -82,4 +82,3 @@ export function endpointBefore(a: Endpoint, b: Endpoint): boolean {
   if (gatewayA !== gatewayB) return gatewayA;
   return a.network.name < b.network.name;
 }
-

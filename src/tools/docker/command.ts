@@ -27,7 +27,8 @@ export function failed(stderr: string, status = 1, stdout = ""): ToolOutput {
 
 /** The daemon's refusal as the client prints it; throws everything else on. */
 export function daemonError(error: unknown): string {
-  if (error instanceof DockerError || error instanceof RpcError) return `Error response from daemon: ${error.message}`;
+  if (error instanceof DockerError || error instanceof RpcError)
+    return `Error response from daemon: ${error.message}`;
   throw error;
 }
 
@@ -78,7 +79,11 @@ export function filterMap(words: readonly string[]): Map<string, string[]> {
 }
 
 /** Whether one of the filter's values fits; true without such a filter. */
-export function passes(filters: ReadonlyMap<string, readonly string[]>, key: string, fits: (value: string) => boolean): boolean {
+export function passes(
+  filters: ReadonlyMap<string, readonly string[]>,
+  key: string,
+  fits: (value: string) => boolean,
+): boolean {
   const values = filters.get(key);
   return values === undefined || values.some(fits);
 }

@@ -66,7 +66,11 @@ export const ps: DockerCommand = {
     const rows = engine.containers.filter(
       (c) =>
         (all || c.state === "running") &&
-        passes(filters, "name", (value) => new RegExp(value).test(c.name) || new RegExp(value).test(`/${c.name}`)) &&
+        passes(
+          filters,
+          "name",
+          (value) => new RegExp(value).test(c.name) || new RegExp(value).test(`/${c.name}`),
+        ) &&
         passes(filters, "id", (value) => c.id.startsWith(value)) &&
         passes(filters, "status", (value) => c.state === value) &&
         passes(filters, "ancestor", (value) => c.options.image === withTag(value)) &&
@@ -74,7 +78,13 @@ export const ps: DockerCommand = {
         passes(filters, "label", (value) => hasLabel(c, value)),
     );
     const shown = ["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"];
-    const text = renderTable(columns(flags.on("no-trunc"), now), shown, rows, flags.get("format"), flags.on("quiet"));
+    const text = renderTable(
+      columns(flags.on("no-trunc"), now),
+      shown,
+      rows,
+      flags.get("format"),
+      flags.on("quiet"),
+    );
     return ok(text);
   },
 };
@@ -111,7 +121,11 @@ export const exec: DockerCommand = {
 };
 
 /** The files that Docker puts into a container: `cat /etc/resolv.conf`, `/etc/hosts`, `/etc/hostname`. */
-function containerFile(argv: readonly string[], container: Container, { engine }: DockerContext): ToolOutput | null {
+function containerFile(
+  argv: readonly string[],
+  container: Container,
+  { engine }: DockerContext,
+): ToolOutput | null {
   if (argv.length !== 2 || argv[0] !== "cat") return null;
   const hostname = container.options.hostname || container.shortId;
   if (argv[1] === "/etc/hostname") return ok(`${hostname}\n`);
@@ -203,7 +217,10 @@ export const rm: DockerCommand = {
       context.engine.removeContainer(container);
       return name;
     });
-    return { ...result, stderr: result.stderr.replace(/^Error response from daemon: No such/gm, "Error: No such") };
+    return {
+      ...result,
+      stderr: result.stderr.replace(/^Error response from daemon: No such/gm, "Error: No such"),
+    };
   },
 };
 
@@ -261,7 +278,10 @@ export const run: DockerCommand = {
       hostname: flags.get("hostname"),
       labels: labelMap(flags.list("label")),
       nsName: name,
-      hostPorts: flags.list("publish").flatMap(parsePort).map((port) => ({ ...port, mode: "host" as const })),
+      hostPorts: flags
+        .list("publish")
+        .flatMap(parsePort)
+        .map((port) => ({ ...port, mode: "host" as const })),
       autoRemove: flags.on("rm"),
     });
     engine.attach(container, [{ networkId: network.id, addr: 0, service: null, aliases: [] }]);
@@ -271,7 +291,8 @@ export const run: DockerCommand = {
       if (container.options.autoRemove) engine.removeContainer(container);
     };
     const error = engine.startContainer(container);
-    if (error !== null) return failed(`docker: Error response from daemon: ${error}.`, 125, `${container.id}\n`);
+    if (error !== null)
+      return failed(`docker: Error response from daemon: ${error}.`, 125, `${container.id}\n`);
     if (flags.on("detach")) return ok(`${container.id}\n`);
     throw new NotModelledError("docker run without -d: what a container prints is not kept");
   },
@@ -282,7 +303,9 @@ function bridgeNetwork(flags: Flags, { engine }: DockerContext) {
   const network = engine.controller.findNetwork(name === "default" ? "bridge" : name);
   if (network === null) throw new DockerError(`network ${name} not found`);
   if (network.driver === "overlay" && !network.attachable)
-    throw new DockerError(`Could not attach to network ${name}: rpc error: code = PermissionDenied desc = network ${name} not manually attachable`);
+    throw new DockerError(
+      `Could not attach to network ${name}: rpc error: code = PermissionDenied desc = network ${name} not manually attachable`,
+    );
   if (network.driver !== "bridge") throw new NotModelledError(`docker run --network ${name}`);
   return network;
 }

@@ -4,7 +4,7 @@ import { DockerError } from "../../swarm/docker-error.ts";
 import { RpcError } from "../../swarm/manager/control-api.ts";
 import { NotModelledError, UsageError } from "../../util/errors.ts";
 import type { Tool, ToolContext, ToolOutput } from "../tool.ts";
-import { daemonError, type DockerCommand, dockerContext, failed } from "./command.ts";
+import { type DockerCommand, daemonError, dockerContext, failed } from "./command.ts";
 import { exec, images, kill, ps, rm, run, stop } from "./container.ts";
 import { type Flags, parseFlags } from "./flags.ts";
 import { containerInspect, inspect, serviceInspect } from "./inspect.ts";
@@ -152,7 +152,10 @@ function findCommand(argv: readonly string[]): { command: DockerCommand; rest: r
     const command = group[second];
     if (command !== undefined) return { command, rest: argv.slice(2) };
     if (second === "" || second.startsWith("-"))
-      throw new UsageError(`\nUsage:  docker ${first} COMMAND\n\nRun 'docker ${first} COMMAND --help' for more information on a command.\n`, 0);
+      throw new UsageError(
+        `\nUsage:  docker ${first} COMMAND\n\nRun 'docker ${first} COMMAND --help' for more information on a command.\n`,
+        0,
+      );
     throw new NotModelledError(`docker ${first} ${second}`);
   }
   const command = TOP[first];

@@ -168,5 +168,8 @@ function checkCount(spec: CommandSpec, count: number): void {
   else if (min === 0) wants = `requires at most ${max} ${plural(max)}`;
   else wants = `requires at least ${min} and at most ${max} ${plural(max)}`;
   const usage = `Usage:  ${spec.path} ${spec.usage}`;
-  throw new UsageError(`"${spec.path}" ${wants}.\nSee '${spec.path} --help'.\n\n${usage}\n\n${spec.short}\n`, 1);
+  throw new UsageError(
+    `"${spec.path}" ${wants}.\nSee '${spec.path} --help'.\n\n${usage}\n\n${spec.short}\n`,
+    1,
+  );
 }

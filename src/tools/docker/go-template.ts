@@ -7,7 +7,13 @@ import { UsageError } from "../../util/errors.ts";
 type Node =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "pipe"; readonly words: string }
-  | { readonly kind: "block"; readonly head: string; readonly words: string; readonly body: Node[]; readonly other: Node[] };
+  | {
+      readonly kind: "block";
+      readonly head: string;
+      readonly words: string;
+      readonly body: Node[];
+      readonly other: Node[];
+    };
 
 interface Scope {
   readonly dot: unknown;
@@ -49,7 +55,10 @@ function parse(tokens: readonly string[], position: { at: number }, inBlock: boo
       position.at++;
       continue;
     }
-    const words = token.replace(/^\{\{-?/, "").replace(/-?\}\}$/, "").trim();
+    const words = token
+      .replace(/^\{\{-?/, "")
+      .replace(/-?\}\}$/, "")
+      .trim();
     const head = words.split(/\s+/)[0];
     if (head === "end" || head === "else") {
       if (!inBlock) fail(`unexpected {{${head}}}`);
@@ -195,7 +204,11 @@ function field(value: unknown, name: string): unknown {
   if (value === null || value === undefined) return value;
   if (typeof value !== "object" || Array.isArray(value)) return fail(`can't evaluate field ${name}`);
   const record = value as Record<string, unknown>;
-  if (!(name in record)) throw new UsageError(`template: :1:2: executing "" at <.${name}>: map has no entry for key "${name}"\n`, 1);
+  if (!(name in record))
+    throw new UsageError(
+      `template: :1:2: executing "" at <.${name}>: map has no entry for key "${name}"\n`,
+      1,
+    );
   return record[name];
 }
 
@@ -203,7 +216,10 @@ const FUNCTIONS: Readonly<Record<string, (args: readonly unknown[]) => unknown>>
   json: ([value]) => JSON.stringify(value),
   len: ([value]) => (typeof value === "string" ? value.length : entriesOf(value).length),
   index: ([value, ...keys]) =>
-    keys.reduce((at, key) => (at === null || at === undefined ? at : (at as Record<string, unknown>)[String(key)]), value),
+    keys.reduce(
+      (at, key) => (at === null || at === undefined ? at : (at as Record<string, unknown>)[String(key)]),
+      value,
+    ),
   join: ([list, separator]) => (list as unknown[]).join(String(separator)),
   split: ([text, separator]) => String(text).split(String(separator)),
   upper: ([text]) => String(text).toUpperCase(),
@@ -213,7 +229,9 @@ const FUNCTIONS: Readonly<Record<string, (args: readonly unknown[]) => unknown>>
   println: (args) => `${args.map(goText).join(" ")}\n`,
   printf: ([format, ...args]) => {
     let i = 0;
-    return String(format).replace(/%[svdq]/g, (verb) => (verb === "%q" ? JSON.stringify(args[i++]) : goText(args[i++])));
+    return String(format).replace(/%[svdq]/g, (verb) =>
+      verb === "%q" ? JSON.stringify(args[i++]) : goText(args[i++]),
+    );
   },
   eq: ([a, ...rest]) => rest.some((b) => a === b),
   ne: ([a, b]) => a !== b,
@@ -226,6 +244,9 @@ const FUNCTIONS: Readonly<Record<string, (args: readonly unknown[]) => unknown>>
 function goText(value: unknown): string {
   if (value === undefined || value === null) return "<no value>";
   if (Array.isArray(value)) return `[${value.map(goText).join(" ")}]`;
-  if (typeof value === "object") return `map[${entriesOf(value).map(([k, v]) => `${k}:${goText(v)}`).join(" ")}]`;
+  if (typeof value === "object")
+    return `map[${entriesOf(value)
+      .map(([k, v]) => `${k}:${goText(v)}`)
+      .join(" ")}]`;
   return String(value);
 }

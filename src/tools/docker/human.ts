@@ -26,7 +26,9 @@ const two = (n: number): string => String(n).padStart(2, "0");
 /** `2026-11-21T04:04:04.500864728Z`; zeros at the end of the fraction are left out. */
 export function rfc3339(atNs: number): string {
   const t = wallTimeAt(atNs);
-  const fraction = String(atNs % SEC).padStart(9, "0").replace(/0+$/, "");
+  const fraction = String(atNs % SEC)
+    .padStart(9, "0")
+    .replace(/0+$/, "");
   const date = `${t.year}-${two(t.month)}-${two(t.day)}`;
   return `${date}T${two(t.hour)}:${two(t.minute)}:${two(t.second)}${fraction === "" ? "" : `.${fraction}`}Z`;
 }

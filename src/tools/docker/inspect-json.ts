@@ -1,7 +1,7 @@
 /** What docker inspect shows of services, networks and containers (api/types), as plain objects in Docker's field order. */
 import type { Container } from "../../swarm/container.ts";
 import type { PortConfig, ServiceObject, UpdateConfig } from "../../swarm/manager/objects.ts";
-import type { LocalNetwork } from "../../swarm/network/types.ts";
+import type { Endpoint, LocalNetwork } from "../../swarm/network/types.ts";
 import { formatCidr, formatIp4, formatMac } from "../../wire/address.ts";
 import type { DockerContext } from "./command.ts";
 import { rfc3339 } from "./human.ts";
@@ -198,46 +198,13 @@ function servicesJson(network: LocalNetwork, engine: DockerContext["engine"]) {
 
 /** `docker inspect` of a container. */
 export function containerJson(container: Container) {
-  const { options, sandbox } = container;
-  const endpoints = (sandbox?.endpoints ?? []).filter((endpoint) => !endpoint.isGatewayBridge);
-  const bridge = endpoints.find((endpoint) => endpoint.network.name === "bridge");
-  const networks = endpoints.map((endpoint) => [
-    endpoint.network.name,
-    {
-      IPAMConfig: endpoint.network.driver === "overlay" ? { IPv4Address: formatIp4(endpoint.addr) } : null,
-      Links: null,
-      Aliases: endpoint.aliases.length === 0 ? null : endpoint.aliases,
-      NetworkID: endpoint.network.id,
-      EndpointID: endpoint.id,
-      Gateway: endpoint.gateway === 0 ? "" : formatIp4(endpoint.gateway),
-      IPAddress: formatIp4(endpoint.addr),
-      IPPrefixLen: endpoint.network.prefixLen,
-      IPv6Gateway: "",
-      GlobalIPv6Address: "",
-      GlobalIPv6PrefixLen: 0,
-      MacAddress: macOf(endpoint.addr),
-      DriverOpts: null,
-    },
-  ]);
-  const time = (ns: number): string => (ns < 0 ? "0001-01-01T00:00:00Z" : rfc3339(ns));
+  const { options } = container;
   return {
     Id: container.id,
     Created: rfc3339(container.createdNs),
     Path: container.argv[0],
     Args: container.argv.slice(1),
-    State: {
-      Status: container.state,
-      Running: container.state === "running",
-      Paused: false,
-      Restarting: false,
-      OOMKilled: false,
-      Dead: false,
-      Pid: container.pid,
-      ExitCode: container.exitCode,
-      Error: "",
-      StartedAt: time(container.startedNs),
-      FinishedAt: time(container.finishedNs),
-    },
+    State: stateJson(container),
     Image: options.image,
     Name: `/${container.name}`,
     RestartCount: 0,
@@ -250,30 +217,73 @@ export function containerJson(container: Container) {
       Image: options.image,
       Labels: Object.fromEntries([...options.labels].sort(([a], [b]) => (a < b ? -1 : 1))),
     },
-    NetworkSettings: {
-      Bridge: "",
-      SandboxID: sandbox?.id ?? "",
-      HairpinMode: false,
-      LinkLocalIPv6Address: "",
-      LinkLocalIPv6PrefixLen: 0,
-      Ports: Object.fromEntries(
-        container.mappedPorts.map((port) => [
-          `${port.targetPort}/${port.protocol}`,
-          [{ HostIp: "0.0.0.0", HostPort: String(port.publishedPort) }],
-        ]),
-      ),
-      SandboxKey: sandbox?.key ?? "",
-      SecondaryIPAddresses: null,
-      SecondaryIPv6Addresses: null,
-      EndpointID: bridge?.id ?? "",
-      Gateway: bridge === undefined ? "" : formatIp4(bridge.gateway),
-      GlobalIPv6Address: "",
-      GlobalIPv6PrefixLen: 0,
-      IPAddress: bridge === undefined ? "" : formatIp4(bridge.addr),
-      IPPrefixLen: bridge?.network.prefixLen ?? 0,
-      IPv6Gateway: "",
-      MacAddress: bridge === undefined ? "" : macOf(bridge.addr),
-      Networks: Object.fromEntries(networks),
-    },
+    NetworkSettings: networkSettings(container),
+  };
+}
+
+function stateJson(container: Container) {
+  const time = (ns: number): string => (ns < 0 ? "0001-01-01T00:00:00Z" : rfc3339(ns));
+  return {
+    Status: container.state,
+    Running: container.state === "running",
+    Paused: false,
+    Restarting: false,
+    OOMKilled: false,
+    Dead: false,
+    Pid: container.pid,
+    ExitCode: container.exitCode,
+    Error: "",
+    StartedAt: time(container.startedNs),
+    FinishedAt: time(container.finishedNs),
+  };
+}
+
+function networkSettings({ sandbox, mappedPorts }: Container) {
+  const endpoints = (sandbox?.endpoints ?? []).filter((endpoint) => !endpoint.isGatewayBridge);
+  const bridge = endpoints.find((endpoint) => endpoint.network.name === "bridge");
+  return {
+    Bridge: "",
+    SandboxID: sandbox?.id ?? "",
+    HairpinMode: false,
+    LinkLocalIPv6Address: "",
+    LinkLocalIPv6PrefixLen: 0,
+    Ports: Object.fromEntries(
+      mappedPorts.map((port) => [
+        `${port.targetPort}/${port.protocol}`,
+        [{ HostIp: "0.0.0.0", HostPort: String(port.publishedPort) }],
+      ]),
+    ),
+    SandboxKey: sandbox?.key ?? "",
+    SecondaryIPAddresses: null,
+    SecondaryIPv6Addresses: null,
+    EndpointID: bridge?.id ?? "",
+    Gateway: bridge === undefined ? "" : formatIp4(bridge.gateway),
+    GlobalIPv6Address: "",
+    GlobalIPv6PrefixLen: 0,
+    IPAddress: bridge === undefined ? "" : formatIp4(bridge.addr),
+    IPPrefixLen: bridge?.network.prefixLen ?? 0,
+    IPv6Gateway: "",
+    MacAddress: bridge === undefined ? "" : macOf(bridge.addr),
+    Networks: Object.fromEntries(
+      endpoints.map((endpoint) => [endpoint.network.name, attachmentJson(endpoint)]),
+    ),
+  };
+}
+
+function attachmentJson({ network, addr, aliases, id, gateway }: Endpoint) {
+  return {
+    IPAMConfig: network.driver === "overlay" ? { IPv4Address: formatIp4(addr) } : null,
+    Links: null,
+    Aliases: aliases.length === 0 ? null : aliases,
+    NetworkID: network.id,
+    EndpointID: id,
+    Gateway: gateway === 0 ? "" : formatIp4(gateway),
+    IPAddress: formatIp4(addr),
+    IPPrefixLen: network.prefixLen,
+    IPv6Gateway: "",
+    GlobalIPv6Address: "",
+    GlobalIPv6PrefixLen: 0,
+    MacAddress: macOf(addr),
+    DriverOpts: null,
   };
 }

@@ -1,6 +1,7 @@
 /** docker inspect, container inspect, service inspect (cli/command/inspect). */
-import type { ServiceObject } from "../../swarm/manager/objects.ts";
+
 import { RpcError } from "../../swarm/manager/control-api.ts";
+import type { ServiceObject } from "../../swarm/manager/objects.ts";
 import type { ToolOutput } from "../tool.ts";
 import { type DockerCommand, type DockerContext, failed, inspectJson, ok } from "./command.ts";
 import type { Flags } from "./flags.ts";
@@ -10,7 +11,8 @@ import { containerJson, networkJson, serviceJson } from "./inspect-json.ts";
 /** Prints what was found, and an error line for what was not. */
 function output(found: readonly unknown[], stderr: string, flags: Flags): ToolOutput {
   const format = flags.get("format");
-  const text = format === "" ? inspectJson(found) : found.map((o) => `${renderTemplate(format, o)}\n`).join("");
+  const text =
+    format === "" ? inspectJson(found) : found.map((o) => `${renderTemplate(format, o)}\n`).join("");
   return stderr === "" ? ok(text) : failed(stderr, 1, text);
 }
 
@@ -24,7 +26,11 @@ function findService(name: string, { engine }: DockerContext): ServiceObject | n
   }
 }
 
-function inspector(path: string, kind: string, find: (name: string, context: DockerContext) => unknown): DockerCommand {
+function inspector(
+  path: string,
+  kind: string,
+  find: (name: string, context: DockerContext) => unknown,
+): DockerCommand {
   return {
     path,
     usage: "[OPTIONS] NAME|ID [NAME|ID...]",
@@ -77,8 +83,17 @@ export const serviceInspect: DockerCommand = {
       if (service === null) stderr += `Error: no such service: ${name}\n`;
       else found.push(service);
     }
-    if (flags.on("pretty")) return { stdout: found.map((s) => pretty(s, context)).join("\n"), stderr, status: stderr === "" ? 0 : 1 };
-    return output(found.map((service) => serviceJson(service, context)), stderr, flags);
+    if (flags.on("pretty"))
+      return {
+        stdout: found.map((s) => pretty(s, context)).join("\n"),
+        stderr,
+        status: stderr === "" ? 0 : 1,
+      };
+    return output(
+      found.map((service) => serviceJson(service, context)),
+      stderr,
+      flags,
+    );
   },
 };
 
@@ -89,11 +104,16 @@ function pretty(service: ServiceObject, { engine }: DockerContext): string {
   const names = task.networks.map((id) => networks.find((network) => network.id === id)?.name ?? id);
   const mode = spec.replicas === null ? "Global" : "Replicated";
   const lines = [`\nID:\t\t${service.id}`, `Name:\t\t${spec.name}`];
-  if (spec.labels.size > 0) lines.push("Labels:", ...[...spec.labels].map(([key, value]) => ` ${key}=${value}`));
+  if (spec.labels.size > 0)
+    lines.push("Labels:", ...[...spec.labels].map(([key, value]) => ` ${key}=${value}`));
   lines.push(`Service Mode:\t${mode}`);
   if (spec.replicas !== null) lines.push(` Replicas:\t${spec.replicas}`);
   if (service.updateStatus !== null)
-    lines.push("UpdateStatus:", ` State:\t\t${service.updateStatus.state}`, ` Message:\t${service.updateStatus.message}`);
+    lines.push(
+      "UpdateStatus:",
+      ` State:\t\t${service.updateStatus.state}`,
+      ` Message:\t${service.updateStatus.message}`,
+    );
   lines.push("Placement:");
   if (task.constraints.length > 0) lines.push(` Constraints:\t[${task.constraints.join(" ")}]`);
   for (const [name, config, label] of [

@@ -8,9 +8,9 @@ import { NotModelledError } from "../../util/errors.ts";
 import { parseCidr, parseIp4 } from "../../wire/address.ts";
 import type { ToolOutput } from "../tool.ts";
 import {
-  daemonError,
   type DockerCommand,
   type DockerContext,
+  daemonError,
   failed,
   filterMap,
   forEachName,
@@ -21,8 +21,8 @@ import {
 } from "./command.ts";
 import type { Flags } from "./flags.ts";
 import { renderTemplate } from "./go-template.ts";
-import { networkJson } from "./inspect-json.ts";
 import { goTime } from "./human.ts";
+import { networkJson } from "./inspect-json.ts";
 import { type Column, renderTable } from "./table.ts";
 
 export const networkCreate: DockerCommand = {
@@ -56,10 +56,17 @@ export const networkCreate: DockerCommand = {
     if (driver === "overlay") return createOverlay(name, flags, range, context);
     if (driver !== "bridge") throw new NotModelledError(`docker network create -d ${driver}`);
     const { controller } = context.engine;
-    if (controller.findNetwork(name) !== null) throw new DockerError(`network with name ${name} already exists`);
-    const pool = range.subnet === null ? null : { ...range.subnet, gateway: range.gateway ?? (range.subnet.addr + 1) | 0 };
+    if (controller.findNetwork(name) !== null)
+      throw new DockerError(`network with name ${name} already exists`);
+    const pool =
+      range.subnet === null
+        ? null
+        : { ...range.subnet, gateway: range.gateway ?? (range.subnet.addr + 1) | 0 };
     const network = controller.createUserBridge(name, pool, flags.on("internal"));
-    if (network === null) throw new DockerError("could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network");
+    if (network === null)
+      throw new DockerError(
+        "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network",
+      );
     return ok(`${network.id}\n`);
   },
 };
@@ -67,9 +74,11 @@ export const networkCreate: DockerCommand = {
 function subnetFlags(flags: Flags) {
   const text = flags.get("subnet");
   const subnet = text === "" ? null : parseCidr(text);
-  if (text !== "" && subnet === null) throw new DockerError(`invalid subnet ${text} : invalid CIDR address: ${text}`);
+  if (text !== "" && subnet === null)
+    throw new DockerError(`invalid subnet ${text} : invalid CIDR address: ${text}`);
   const gateway = flags.has("gateway") ? parseIp4(flags.get("gateway")) : null;
-  if (flags.has("gateway") && subnet === null) throw new DockerError("every ip-range or gateway must have a corresponding subnet");
+  if (flags.has("gateway") && subnet === null)
+    throw new DockerError("every ip-range or gateway must have a corresponding subnet");
   return { subnet, gateway };
 }
 
@@ -94,7 +103,8 @@ function createOverlay(
   try {
     return ok(`${control.createNetwork(spec).id}\n`);
   } catch (error) {
-    if (error instanceof RpcError && error.code === "AlreadyExists" && !spec.ingress) throw new DockerError(error.desc);
+    if (error instanceof RpcError && error.code === "AlreadyExists" && !spec.ingress)
+      throw new DockerError(error.desc);
     throw error;
   }
 }
@@ -153,7 +163,9 @@ export const networkLs: DockerCommand = {
       )
       .sort((a, b) => (a.name < b.name ? -1 : 1));
     const shown = ["ID", "Name", "Driver", "Scope"];
-    return ok(renderTable(columns(flags.on("no-trunc")), shown, rows, flags.get("format"), flags.on("quiet")));
+    return ok(
+      renderTable(columns(flags.on("no-trunc")), shown, rows, flags.get("format"), flags.on("quiet")),
+    );
   },
 };
 
@@ -166,7 +178,15 @@ function findNetwork(reference: string, context: DockerContext): LocalNetwork | 
   const row = rows.find((r) => r.name === reference) ?? rows.find((r) => r.id.startsWith(reference));
   if (row === undefined) return null;
   const local = engine.controller.findNetwork(row.id);
-  return local ?? swarmNetwork(engine.control().listNetworks().find((network) => network.id === row.id)!);
+  return (
+    local ??
+    swarmNetwork(
+      engine
+        .control()
+        .listNetworks()
+        .find((network) => network.id === row.id)!,
+    )
+  );
 }
 
 /** A network of the swarm that this node has no part in, as inspect shows it. */
@@ -207,7 +227,8 @@ export const networkInspect: DockerCommand = {
       else found.push(networkJson(network, context, flags.on("verbose")));
     }
     const format = flags.get("format");
-    const text = format === "" ? inspectJson(found) : found.map((o) => `${renderTemplate(format, o)}\n`).join("");
+    const text =
+      format === "" ? inspectJson(found) : found.map((o) => `${renderTemplate(format, o)}\n`).join("");
     return stderr === "" ? ok(text) : failed(stderr, 1, text);
   },
 };
@@ -237,7 +258,9 @@ function removeNetwork(network: LocalNetwork, { engine }: DockerContext): void {
   if (["bridge", "host", "none"].includes(network.name))
     throw new DockerError(`${network.name} is a pre-defined network and cannot be removed`);
   if (network.endpoints.length > 0)
-    throw new DockerError(`error while removing network: network ${network.name} id ${network.id} has active endpoints`);
+    throw new DockerError(
+      `error while removing network: network ${network.name} id ${network.id} has active endpoints`,
+    );
   engine.controller.deleteBridge(network);
 }
 
@@ -254,7 +277,12 @@ export const networkPrune: DockerCommand = {
     const removed: string[] = [];
     for (const { id, name } of allNetworks(context)) {
       const network = findNetwork(id, context)!;
-      if (network.ingress || network.endpoints.length > 0 || ["bridge", "host", "none", "docker_gwbridge"].includes(name)) continue;
+      if (
+        network.ingress ||
+        network.endpoints.length > 0 ||
+        ["bridge", "host", "none", "docker_gwbridge"].includes(name)
+      )
+        continue;
       try {
         removeNetwork(network, context);
         removed.push(name);

@@ -89,7 +89,8 @@ export const nodeInspect: DockerCommand = {
     const nodes = flags.args.map((name) => findNode(context, name));
     if (flags.on("pretty")) return ok(nodes.map((node) => prettyNode(node, leaderId, managers)).join("\n"));
     const objects = nodes.map((node) => nodeJson(node, leaderId, managers));
-    if (flags.has("format")) return ok(objects.map((o) => `${renderTemplate(flags.get("format"), o)}\n`).join(""));
+    if (flags.has("format"))
+      return ok(objects.map((o) => `${renderTemplate(flags.get("format"), o)}\n`).join(""));
     return ok(inspectJson(objects));
   },
 };
@@ -134,7 +135,12 @@ function prettyNode(node: NodeObject, leaderId: string, managers: ReadonlyMap<st
       : `Manager Status:\n Address:\t\t${addr}\n Raft Status:\t\tReachable\n Leader:\t\t${node.id === leaderId ? "Yes" : "No"}\n`;
   const kinds = ["Log", "Network", "Volume"];
   const plugins = kinds
-    .map((kind) => ` ${kind}:\t\t${PLUGINS.filter(({ Type }) => Type === kind).map(({ Name }) => Name).join(", ")}\n`)
+    .map(
+      (kind) =>
+        ` ${kind}:\t\t${PLUGINS.filter(({ Type }) => Type === kind)
+          .map(({ Name }) => Name)
+          .join(", ")}\n`,
+    )
     .join("");
   return (
     `ID:\t\t\t${node.id}\n${labels === "" ? "" : `Labels:\n${labels}`}` +
@@ -159,7 +165,9 @@ export const nodeUpdate: DockerCommand = {
     const availability = flags.get("availability");
     const role = flags.get("role");
     context.engine.control().updateNode(node.id, {
-      ...(availability === "active" || availability === "pause" || availability === "drain" ? { availability } : {}),
+      ...(availability === "active" || availability === "pause" || availability === "drain"
+        ? { availability }
+        : {}),
       ...(role === "worker" || role === "manager" ? { role } : {}),
       addLabels: labelMap(flags.list("label-add")),
       removeLabels: flags.list("label-rm"),
@@ -224,7 +232,10 @@ export const nodePs: DockerCommand = {
   run(flags, context): ToolOutput {
     const names = flags.args.length === 0 ? ["self"] : flags.args;
     const ids = names.map((name) => findNode(context, name).id);
-    const tasks = context.engine.control().listTasks().filter((task) => ids.includes(task.nodeId));
+    const tasks = context.engine
+      .control()
+      .listTasks()
+      .filter((task) => ids.includes(task.nodeId));
     return ok(taskTable(tasks, flags, context));
   },
 };

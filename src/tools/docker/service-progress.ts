@@ -3,9 +3,15 @@
  * (cli/command/service/progress), as it looks when the output is no terminal.
  */
 import { type Co, sleep } from "../../host/process.ts";
-import { isTerminal, type NodeObject, type ServiceObject, stateRank, type TaskObject } from "../../swarm/manager/objects.ts";
-import { isCurrent, isLive } from "../../swarm/manager/orchestrator/tasks.ts";
+import {
+  isTerminal,
+  type NodeObject,
+  type ServiceObject,
+  stateRank,
+  type TaskObject,
+} from "../../swarm/manager/objects.ts";
 import { wantsTask } from "../../swarm/manager/orchestrator/global.ts";
+import { isCurrent, isLive } from "../../swarm/manager/orchestrator/tasks.ts";
 import type { DockerContext } from "./command.ts";
 
 const POLL_NS = 200_000_000;
@@ -32,7 +38,8 @@ export function* waitForService(serviceId: string, context: DockerContext): Co<P
     const control = context.engine.control();
     const service = control.getService(serviceId);
     const { updateStatus } = service;
-    if (updateStatus?.state === "paused") return { stdout: text, error: `service update paused: ${updateStatus.message}` };
+    if (updateStatus?.state === "paused")
+      return { stdout: text, error: `service update paused: ${updateStatus.message}` };
     if (updateStatus?.state === "rollback_paused")
       return { stdout: text, error: `service rollback paused: ${updateStatus.message}` };
     const monitorNs = service.spec.update.monitorNs;

@@ -72,11 +72,18 @@ export function parseDuration(text: string): number {
 export function parsePort(text: string): PortConfig[] {
   if (text.includes("=")) return [longPort(text)];
   const match = /^(?:(\d+)(?:-(\d+))?:)?(\d+)(?:-(\d+))?(?:\/(tcp|udp|sctp))?$/.exec(text);
-  if (match === null) throw new UsageError(`invalid argument "${text}" for "-p, --publish" flag: Invalid containerPort: ${text}\n`, 125);
+  if (match === null)
+    throw new UsageError(
+      `invalid argument "${text}" for "-p, --publish" flag: Invalid containerPort: ${text}\n`,
+      125,
+    );
   const [, first, last, target, targetLast, protocol = "tcp"] = match;
   const count = targetLast === undefined ? 1 : Number(targetLast) - Number(target) + 1;
   if (last !== undefined && Number(last) - Number(first) + 1 !== count)
-    throw new UsageError(`invalid argument "${text}" for "-p, --publish" flag: Invalid ranges specified for container and host Ports: ${target} and ${first}-${last}\n`, 125);
+    throw new UsageError(
+      `invalid argument "${text}" for "-p, --publish" flag: Invalid ranges specified for container and host Ports: ${target} and ${first}-${last}\n`,
+      125,
+    );
   return Array.from({ length: count }, (_, i) => ({
     protocol: protocol as Protocol,
     targetPort: checkedPort(text, Number(target) + i),
@@ -86,7 +93,11 @@ export function parsePort(text: string): PortConfig[] {
 }
 
 function checkedPort(text: string, port: number): number {
-  if (port < 1 || port > 65535) throw new UsageError(`invalid argument "${text}" for "-p, --publish" flag: Invalid containerPort: ${port}\n`, 125);
+  if (port < 1 || port > 65535)
+    throw new UsageError(
+      `invalid argument "${text}" for "-p, --publish" flag: Invalid containerPort: ${port}\n`,
+      125,
+    );
   return port;
 }
 
@@ -95,8 +106,15 @@ function longPort(text: string): PortConfig {
   const mode = fields.get("mode") ?? "ingress";
   const target = Number(fields.get("target"));
   if (mode !== "ingress" && mode !== "host")
-    throw new UsageError(`invalid argument "${text}" for "-p, --publish" flag: invalid publish mode value (${mode}): must be either 'ingress' or 'host'\n`, 125);
-  if (!(target > 0)) throw new UsageError(`invalid argument "${text}" for "-p, --publish" flag: missing mandatory field "target"\n`, 125);
+    throw new UsageError(
+      `invalid argument "${text}" for "-p, --publish" flag: invalid publish mode value (${mode}): must be either 'ingress' or 'host'\n`,
+      125,
+    );
+  if (!(target > 0))
+    throw new UsageError(
+      `invalid argument "${text}" for "-p, --publish" flag: missing mandatory field "target"\n`,
+      125,
+    );
   return {
     protocol: (fields.get("protocol") ?? "tcp") as Protocol,
     targetPort: target,
@@ -106,10 +124,16 @@ function longPort(text: string): PortConfig {
 }
 
 /** Network ids of names; the daemon's words when one is unknown or not of the swarm. */
-export function networkIds(control: ControlApi, names: readonly string[], local: readonly string[]): string[] {
+export function networkIds(
+  control: ControlApi,
+  names: readonly string[],
+  local: readonly string[],
+): string[] {
   return names.map((word) => {
     const name = word.includes("=") ? (labelMap(word.split(",")).get("name") ?? word) : word;
-    const found = control.listNetworks().find((network) => network.name === name || network.id.startsWith(name));
+    const found = control
+      .listNetworks()
+      .find((network) => network.name === name || network.id.startsWith(name));
     if (found !== undefined) return found.id;
     if (local.includes(name))
       throw new DockerError(
@@ -134,7 +158,9 @@ export function createSpec(flags: Flags, name: string, networks: readonly string
     maxReplicasPerNode: Number(flags.get("replicas-max-per-node", "0")),
     networks: [...networks],
     containerLabels: labelMap(flags.list("container-label")),
-    stopGraceNs: flags.has("stop-grace-period") ? parseDuration(flags.get("stop-grace-period")) : DEFAULT_GRACE_NS,
+    stopGraceNs: flags.has("stop-grace-period")
+      ? parseDuration(flags.get("stop-grace-period"))
+      : DEFAULT_GRACE_NS,
     restart: restartOf(flags, DEFAULT_RESTART),
     forceUpdate: 0,
   };
@@ -151,10 +177,16 @@ export function createSpec(flags: Flags, name: string, networks: readonly string
 }
 
 /** The spec that `docker service update` makes of `old`. An unchanged task keeps its object: nothing is replaced. */
-export function updatedSpec(flags: Flags, old: ServiceSpec, control: ControlApi, local: readonly string[]): ServiceSpec {
+export function updatedSpec(
+  flags: Flags,
+  old: ServiceSpec,
+  control: ControlApi,
+  local: readonly string[],
+): ServiceSpec {
   const removedPorts = flags.list("publish-rm").flatMap(parsePort);
   const kept = old.ports.filter(
-    (port) => !removedPorts.some((gone) => gone.targetPort === port.targetPort && gone.protocol === port.protocol),
+    (port) =>
+      !removedPorts.some((gone) => gone.targetPort === port.targetPort && gone.protocol === port.protocol),
   );
   const added = flags.list("publish-add").flatMap(parsePort);
   const ports = removedPorts.length + added.length === 0 ? old.ports : [...kept, ...added];
@@ -162,7 +194,9 @@ export function updatedSpec(flags: Flags, old: ServiceSpec, control: ControlApi,
     ...old,
     labels: changedMap(old.labels, flags.list("label-add"), flags.list("label-rm")),
     replicas: flags.has("replicas") ? Number(flags.get("replicas")) : old.replicas,
-    endpointMode: flags.has("endpoint-mode") ? (flags.get("endpoint-mode") as "vip" | "dnsrr") : old.endpointMode,
+    endpointMode: flags.has("endpoint-mode")
+      ? (flags.get("endpoint-mode") as "vip" | "dnsrr")
+      : old.endpointMode,
     ports,
     task: updatedTask(flags, old.task, control, local),
     update: updateOf(flags, "update", old.update),
@@ -196,14 +230,20 @@ function updatedTask(flags: Flags, old: TaskSpec, control: ControlApi, local: re
   const addedEnv = flags.list("env-add");
   const envName = (word: string): string => word.split("=")[0];
   const env = old.env.filter(
-    (word) => !removedEnv.includes(envName(word)) && !addedEnv.some((added) => envName(added) === envName(word)),
+    (word) =>
+      !removedEnv.includes(envName(word)) && !addedEnv.some((added) => envName(added) === envName(word)),
   );
   const gone = networkIds(control, flags.list("network-rm"), local);
   const networks = old.networks.filter((id) => !gone.includes(id));
   return {
     ...old,
     image: flags.has("image") ? withTag(flags.get("image")) : old.image,
-    args: flags.has("args") ? flags.get("args").split(/\s+/).filter((word) => word !== "") : old.args,
+    args: flags.has("args")
+      ? flags
+          .get("args")
+          .split(/\s+/)
+          .filter((word) => word !== "")
+      : old.args,
     env: [...env, ...addedEnv],
     hostname: flags.get("hostname", old.hostname),
     constraints: [
@@ -211,15 +251,25 @@ function updatedTask(flags: Flags, old: TaskSpec, control: ControlApi, local: re
       ...flags.list("constraint-add"),
     ],
     networks: [...networks, ...networkIds(control, flags.list("network-add"), local)],
-    containerLabels: changedMap(old.containerLabels, flags.list("container-label-add"), flags.list("container-label-rm")),
+    containerLabels: changedMap(
+      old.containerLabels,
+      flags.list("container-label-add"),
+      flags.list("container-label-rm"),
+    ),
     maxReplicasPerNode: Number(flags.get("replicas-max-per-node", String(old.maxReplicasPerNode))),
-    stopGraceNs: flags.has("stop-grace-period") ? parseDuration(flags.get("stop-grace-period")) : old.stopGraceNs,
+    stopGraceNs: flags.has("stop-grace-period")
+      ? parseDuration(flags.get("stop-grace-period"))
+      : old.stopGraceNs,
     restart: restartOf(flags, old.restart),
     forceUpdate: old.forceUpdate + (flags.on("force") ? 1 : 0),
   };
 }
 
-function changedMap(old: ReadonlyMap<string, string>, add: readonly string[], remove: readonly string[]): ReadonlyMap<string, string> {
+function changedMap(
+  old: ReadonlyMap<string, string>,
+  add: readonly string[],
+  remove: readonly string[],
+): ReadonlyMap<string, string> {
   const map = new Map(old);
   for (const key of remove) map.delete(key);
   for (const [key, value] of labelMap(add)) map.set(key, value);

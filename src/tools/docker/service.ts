@@ -6,9 +6,9 @@ import { stateRank } from "../../swarm/manager/objects.ts";
 import { NotModelledError, UsageError } from "../../util/errors.ts";
 import type { ToolOutput } from "../tool.ts";
 import {
-  daemonError,
   type DockerCommand,
   type DockerContext,
+  daemonError,
   failed,
   filterMap,
   forEachName,
@@ -31,7 +31,13 @@ function digestWarning(image: string): string {
 }
 
 /** Prints `head` and, unless detached, waits for the service. */
-function* attached(service: ServiceObject, head: string, stderr: string, flags: Flags, context: DockerContext): Co<ToolOutput> {
+function* attached(
+  service: ServiceObject,
+  head: string,
+  stderr: string,
+  flags: Flags,
+  context: DockerContext,
+): Co<ToolOutput> {
   if (flags.on("detach")) return ok(head, stderr);
   const { stdout, error } = yield* waitForService(service.id, context);
   const text = flags.on("quiet") ? head : head + stdout;
@@ -112,7 +118,8 @@ export const serviceUpdate: DockerCommand = {
     const service = control.getService(flags.args[0]);
     if (flags.on("rollback")) control.rollbackService(service.id);
     else control.updateService(service.id, updatedSpec(flags, service.spec, control, localNames(context)));
-    const warning = flags.has("image") && !flags.on("no-resolve-image") ? digestWarning(service.spec.task.image) : "";
+    const warning =
+      flags.has("image") && !flags.on("no-resolve-image") ? digestWarning(service.spec.task.image) : "";
     return yield* attached(service, `${flags.args[0]}\n`, warning, flags, context);
   },
 };
@@ -150,7 +157,8 @@ export const serviceScale: DockerCommand = {
       if (!/^\d+$/.test(match[2])) throw new UsageError(`invalid replicas value ${match[2]}`, 1);
       try {
         const service = control.getService(match[1]);
-        if (service.spec.replicas === null) throw new DockerError("scale can only be used with replicated mode");
+        if (service.spec.replicas === null)
+          throw new DockerError("scale can only be used with replicated mode");
         control.updateService(service.id, { ...service.spec, replicas: Number(match[2]) });
         stdout += `${match[1]} scaled to ${match[2]}\n`;
         scaled.push(service);
@@ -190,7 +198,11 @@ interface ServiceRow {
 const COLUMNS: readonly Column<ServiceRow>[] = [
   { field: "ID", heading: "ID", cell: ({ service }) => service.id.slice(0, 12) },
   { field: "Name", heading: "NAME", cell: ({ service }) => service.spec.name },
-  { field: "Mode", heading: "MODE", cell: ({ service }) => (service.spec.replicas === null ? "global" : "replicated") },
+  {
+    field: "Mode",
+    heading: "MODE",
+    cell: ({ service }) => (service.spec.replicas === null ? "global" : "replicated"),
+  },
   {
     field: "Replicas",
     heading: "REPLICAS",
@@ -208,7 +220,9 @@ const SHOWN = ["ID", "Name", "Mode", "Replicas", "Image", "Ports"];
 function portsCell(ports: readonly PortConfig[]): string {
   const sorted = ports
     .filter((port) => port.mode === "ingress")
-    .sort((a, b) => (a.protocol < b.protocol ? -1 : a.protocol > b.protocol ? 1 : a.publishedPort - b.publishedPort));
+    .sort((a, b) =>
+      a.protocol < b.protocol ? -1 : a.protocol > b.protocol ? 1 : a.publishedPort - b.publishedPort,
+    );
   const groups: { first: PortConfig; last: PortConfig }[] = [];
   for (const port of sorted) {
     const group = groups.at(-1);
@@ -230,7 +244,9 @@ function portsCell(ports: readonly PortConfig[]): string {
 }
 
 function serviceRow(service: ServiceObject, tasks: readonly TaskObject[]): ServiceRow {
-  const own = tasks.filter((task) => task.serviceId === service.id && stateRank(task.desired) <= stateRank("running"));
+  const own = tasks.filter(
+    (task) => task.serviceId === service.id && stateRank(task.desired) <= stateRank("running"),
+  );
   const running = own.filter((task) => task.status.state === "running").length;
   return { service, running, wanted: service.spec.replicas ?? own.length };
 }
@@ -271,9 +287,9 @@ export const servicePs: DockerCommand = {
     const ids: string[] = [];
     const missing: string[] = [];
     for (const name of flags.args) {
-      const found = control.listServices().find(
-        (service) => service.id === name || service.spec.name === name || service.id.startsWith(name),
-      );
+      const found = control
+        .listServices()
+        .find((service) => service.id === name || service.spec.name === name || service.id.startsWith(name));
       if (found === undefined) missing.push(`no such service: ${name}`);
       else ids.push(found.id);
     }
@@ -291,7 +307,17 @@ export const serviceLogs: DockerCommand = {
   path: "docker service logs",
   usage: "[OPTIONS] SERVICE|TASK",
   short: "Fetch the logs of a service or task",
-  flags: ["details", "follow,f", "no-resolve", "no-task-ids", "no-trunc", "raw", "since=", "tail,n=", "timestamps,t"],
+  flags: [
+    "details",
+    "follow,f",
+    "no-resolve",
+    "no-task-ids",
+    "no-trunc",
+    "raw",
+    "since=",
+    "tail,n=",
+    "timestamps,t",
+  ],
   min: 1,
   max: 1,
   run(): ToolOutput {

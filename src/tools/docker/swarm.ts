@@ -71,7 +71,8 @@ export const swarmJoin: DockerCommand = {
     const remote = parseIp4(flags.args[0].replace(/:\d+$/, ""));
     if (remote === null) throw new DockerError(`invalid remote address ${flags.args[0]}`);
     const token = flags.get("token");
-    if (engine.membership === null && !/^SWMTKN-1-[0-9a-z]{50}-[0-9a-z]{25}$/.test(token)) throw new DockerError(BAD_TOKEN);
+    if (engine.membership === null && !/^SWMTKN-1-[0-9a-z]{50}-[0-9a-z]{25}$/.test(token))
+      throw new DockerError(BAD_TOKEN);
     const cluster = engine.fabric.managerAt(remote);
     if (cluster === null && engine.membership === null) {
       yield* sleep(JOIN_TIMEOUT_NS);
@@ -147,7 +148,8 @@ function poolFlags(flags: Flags): { addr: number; prefixLen: number }[] {
 
 /** Advertise and data-path address as given, or the one that the system has. */
 function addressFlags(flags: Flags, context: DockerContext, remote: number | null = null) {
-  const advertise = namedAddress(flags.get("advertise-addr"), context, BAD_ADVERTISE) ?? systemAddress(context, remote);
+  const advertise =
+    namedAddress(flags.get("advertise-addr"), context, BAD_ADVERTISE) ?? systemAddress(context, remote);
   const dataPath = namedAddress(
     flags.get("data-path-addr"),
     context,
@@ -178,7 +180,8 @@ function systemAddress({ tool }: DockerContext, remote: number | null): number {
     }
   }
   if (remote !== null && found.length > 0) return (found.find(({ near }) => near) ?? found[0]).addr;
-  if (found.length === 0) throw new DockerError("could not find the system's IP address - specify one with --advertise-addr");
+  if (found.length === 0)
+    throw new DockerError("could not find the system's IP address - specify one with --advertise-addr");
   if (found.length === 1) return found[0].addr;
   const [a, b] = found;
   const where =

@@ -1,14 +1,26 @@
 /** docker info, version (cli/command/system): the daemon as Debian 12 packages it. */
+
+import { formatIp4 } from "../../wire/address.ts";
 import type { ToolOutput } from "../tool.ts";
 import { type DockerCommand, type DockerContext, ok } from "./command.ts";
 import { renderTemplate } from "./go-template.ts";
-import { formatIp4 } from "../../wire/address.ts";
 
 export const ENGINE_VERSION = "20.10.24+dfsg1";
 const KERNEL = "6.1.176";
 const OS = "Debian GNU/Linux 12 (bookworm)";
 
-const LOG_PLUGINS = ["awslogs", "fluentd", "gcplogs", "gelf", "journald", "json-file", "local", "logentries", "splunk", "syslog"];
+const LOG_PLUGINS = [
+  "awslogs",
+  "fluentd",
+  "gcplogs",
+  "gelf",
+  "journald",
+  "json-file",
+  "local",
+  "logentries",
+  "splunk",
+  "syslog",
+];
 const NETWORK_PLUGINS = ["bridge", "host", "ipvlan", "macvlan", "null", "overlay"];
 
 /** As `docker node inspect` lists them. */
@@ -61,7 +73,14 @@ function infoJson(context: DockerContext) {
 function swarmJson({ engine }: DockerContext) {
   const { membership } = engine;
   if (membership === null)
-    return { NodeID: "", NodeAddr: "", LocalNodeState: "inactive", ControlAvailable: false, Error: "", RemoteManagers: null };
+    return {
+      NodeID: "",
+      NodeAddr: "",
+      LocalNodeState: "inactive",
+      ControlAvailable: false,
+      Error: "",
+      RemoteManagers: null,
+    };
   return {
     NodeID: membership.nodeId,
     NodeAddr: formatIp4(membership.advertise),
@@ -172,10 +191,17 @@ export const version: DockerCommand = {
   min: 0,
   max: 0,
   run(flags): ToolOutput {
-    const data = { Client: { Version: ENGINE_VERSION, ApiVersion: "1.41" }, Server: { Version: ENGINE_VERSION } };
+    const data = {
+      Client: { Version: ENGINE_VERSION, ApiVersion: "1.41" },
+      Server: { Version: ENGINE_VERSION },
+    };
     if (flags.has("format")) return ok(`${renderTemplate(flags.get("format"), data)}\n`);
     const common = ` Version:           ${ENGINE_VERSION}\n API version:       1.41\n Go version:        go1.19.8\n Git commit:        297e128\n Built:             Thu May 18 08:38:34 2023\n OS/Arch:           linux/amd64\n`;
-    const server = common.replace("1.41\n", "1.41 (minimum version 1.12)\n").replace("297e128", "5d6db84").replace(/^ /gm, "  ").replace(/: {11}|:( +)/g, (m) => m.slice(0, -1));
+    const server = common
+      .replace("1.41\n", "1.41 (minimum version 1.12)\n")
+      .replace("297e128", "5d6db84")
+      .replace(/^ /gm, "  ")
+      .replace(/: {11}|:( +)/g, (m) => m.slice(0, -1));
     return ok(
       `Client:\n${common} Context:           default\n Experimental:      true\n\nServer:\n Engine:\n${server}  Experimental:     false\n containerd:\n  Version:          1.6.20~ds1-1+deb12u3\n  GitCommit:        1.6.20~ds1-1+deb12u3\n runc:\n  Version:          1.1.5+ds1-1+deb12u1\n  GitCommit:        1.1.5+ds1-1+deb12u1\n docker-init:\n  Version:          \n  GitCommit:        \n`,
     );

@@ -5,7 +5,11 @@ const MIN_WIDTH = 10;
 const PADDING = 3;
 
 /** Rows of cells; every cell but the last of a row is padded to its column. */
-export function tabwriter(rows: readonly (readonly string[])[], minWidth = MIN_WIDTH, padding = PADDING): string {
+export function tabwriter(
+  rows: readonly (readonly string[])[],
+  minWidth = MIN_WIDTH,
+  padding = PADDING,
+): string {
   const widths: number[] = [];
   for (const row of rows)
     for (let i = 0; i < row.length - 1; i++)
@@ -41,11 +45,15 @@ export function renderTable<T>(
   const visible = shown.map((field) => columns.find((column) => column.field === field)!);
   if (quiet && format === "") return rows.map((row) => `${visible[0].cell(row)}\n`).join("");
   if (format === "" || format === "table")
-    return tabwriter([visible.map((column) => column.heading), ...rows.map((row) => visible.map((c) => c.cell(row)))]);
+    return tabwriter([
+      visible.map((column) => column.heading),
+      ...rows.map((row) => visible.map((c) => c.cell(row))),
+    ]);
   const record = (row: T): Record<string, string> =>
     Object.fromEntries(columns.map((column) => [column.field, column.cell(row)]));
   if (format === "json") return rows.map((row) => `${JSON.stringify(record(row))}\n`).join("");
-  if (!format.startsWith("table ")) return rows.map((row) => `${renderTemplate(format, record(row))}\n`).join("");
+  if (!format.startsWith("table "))
+    return rows.map((row) => `${renderTemplate(format, record(row))}\n`).join("");
   const template = format.slice("table ".length).replaceAll("\\t", "\t");
   const headings = Object.fromEntries(columns.map((column) => [column.field, column.heading]));
   const lines = [headings, ...rows.map(record)].map((row) => renderTemplate(template, row).split("\t"));

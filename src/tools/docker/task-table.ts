@@ -1,6 +1,7 @@
 /** The table of tasks of docker service ps, node ps and stack ps (cli/command/task). */
-import { type TaskObject, taskContainerName } from "../../swarm/manager/objects.ts";
+
 import { withTag } from "../../swarm/images.ts";
+import { type TaskObject, taskContainerName } from "../../swarm/manager/objects.ts";
 import { capitalise, type DockerContext, filterMap, passes } from "./command.ts";
 import type { Flags } from "./flags.ts";
 import { humanDuration } from "./human.ts";
@@ -19,7 +20,12 @@ interface TaskRow {
 export function taskTable(tasks: readonly TaskObject[], flags: Flags, context: DockerContext): string {
   const filters = filterMap(flags.list("filter"));
   const noTrunc = flags.on("no-trunc");
-  const nodes = new Map(context.engine.control().listNodes().map((node) => [node.id, node.hostname]));
+  const nodes = new Map(
+    context.engine
+      .control()
+      .listNodes()
+      .map((node) => [node.id, node.hostname]),
+  );
   const shortName = (task: TaskObject): string =>
     `${task.serviceName}.${task.slot > 0 ? task.slot : task.nodeId}`;
   const hostname = (task: TaskObject): string => nodes.get(task.nodeId) ?? task.nodeId;
@@ -27,13 +33,18 @@ export function taskTable(tasks: readonly TaskObject[], flags: Flags, context: D
     .filter(
       (task) =>
         passes(filters, "desired-state", (value) =>
-          value === "running" ? task.desired === "running" || task.desired === "ready" : task.desired === value,
+          value === "running"
+            ? task.desired === "running" || task.desired === "ready"
+            : task.desired === value,
         ) &&
         passes(filters, "name", (value) => taskContainerName(task).startsWith(value)) &&
         passes(filters, "node", (value) => hostname(task) === value || task.nodeId === value) &&
         passes(filters, "id", (value) => task.id.startsWith(value)),
     )
-    .sort((a, b) => naturalCompare(shortName(a), shortName(b)) || b.createdNs - a.createdNs || (a.id < b.id ? -1 : 1));
+    .sort(
+      (a, b) =>
+        naturalCompare(shortName(a), shortName(b)) || b.createdNs - a.createdNs || (a.id < b.id ? -1 : 1),
+    );
   const rows = chosen.map((task, i): TaskRow => {
     const plain = flags.on("no-resolve") ? `${task.serviceId}.${task.slot || task.nodeId}` : shortName(task);
     const older = i > 0 && shortName(chosen[i - 1]) === shortName(task);

@@ -21,9 +21,9 @@ import type { NetDevice } from "../../core/net-device.ts";
 import type { NetNs } from "../../core/net-ns.ts";
 import { IP_CT_NEW, IP_CT_RELATED, IP_CT_RELATED_REPLY, type Skb } from "../../core/skb.ts";
 import { TRACE_NAT } from "../../core/trace.ts";
-import { inetSelectAddr } from "../../ipv4/inet-select-addr.ts";
 import { RT_SCOPE_UNIVERSE } from "../../ipv4/fib.ts";
 import { inDevOf } from "../../ipv4/in-device.ts";
+import { inetSelectAddr } from "../../ipv4/inet-select-addr.ts";
 import { ipRouteMeHarder } from "../../ipv4/ip-output.ts";
 import {
   type Conn,
@@ -101,7 +101,10 @@ export function natOf(ns: NetNs): Nat {
 export function natInit(ns: NetNs): void {
   const nat = new Nat(ns);
   ns.nat = nat;
-  ns.listeners.push({ down: (dev) => nat.flushMasquerade(dev, null) });
+  ns.listeners.push({
+    down: (dev) => nat.flushMasquerade(dev, null),
+    inetAddrRemoved: (dev, addr) => nat.flushMasquerade(dev, addr),
+  });
 }
 
 function manipOf(hook: Hook): NatManip {

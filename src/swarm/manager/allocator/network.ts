@@ -9,15 +9,15 @@ import type { Pins } from "../../pins.ts";
 import {
   type NetworkAttachment,
   type NetworkObject,
-  needsIngress,
   type NodeObject,
+  needsIngress,
   type ServiceObject,
   stateRank,
   type TaskObject,
   type VirtualIp,
 } from "../objects.ts";
 import type { Store } from "../store.ts";
-import { OrdinalSet, type Pool, PredefinedPools, Subnet } from "./ipam.ts";
+import { OrdinalSet, type Pool, type PredefinedPools, Subnet } from "./ipam.ts";
 
 const VNI_FIRST = 4096;
 const VNI_LAST = (1 << 24) - 1;
@@ -42,7 +42,9 @@ export class NetworkAllocator {
   /** True when `pool` has addresses in common with a network of the swarm. */
   overlaps(pool: Pool): boolean {
     const size = new Subnet(pool.addr, pool.prefixLen);
-    return [...this.subnets.values()].some((subnet) => subnet.contains(size.base) || size.contains(subnet.base));
+    return [...this.subnets.values()].some(
+      (subnet) => subnet.contains(size.base) || size.contains(subnet.base),
+    );
   }
 
   /** Gives a network its subnet, gateway and VNI. False when no pool is left. */
@@ -75,7 +77,8 @@ export class NetworkAllocator {
   /** Brings the virtual addresses of a service in line with its spec. */
   allocateVips(service: ServiceObject): void {
     const wanted = service.spec.endpointMode === "vip" ? this.serviceNetworks(service) : [];
-    for (const vip of service.vips) if (!wanted.includes(vip.networkId)) this.releaseAddr(vip.networkId, vip.addr);
+    for (const vip of service.vips)
+      if (!wanted.includes(vip.networkId)) this.releaseAddr(vip.networkId, vip.addr);
     const vips: VirtualIp[] = [];
     for (const networkId of wanted) {
       const kept = service.vips.find((vip) => vip.networkId === networkId);

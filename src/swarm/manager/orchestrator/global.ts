@@ -11,7 +11,12 @@ export function reconcileGlobal(context: OrchestratorContext, service: ServiceOb
   for (const node of context.store.nodes.values()) {
     const live = tasks.filter((task) => task.nodeId === node.id && isLive(task));
     const wanted = wantsTask(service, node);
-    if (wanted && live.length === 0 && !replacedOn(context, service, node.id) && node.availability === "active")
+    if (
+      wanted &&
+      live.length === 0 &&
+      !replacedOn(context, service, node.id) &&
+      node.availability === "active"
+    )
       newTask(context, service, 0, node.id, "running");
     if (!wanted) for (const task of live) setDesired(context.store, task, "shutdown");
   }

@@ -14,7 +14,11 @@ export function nodeKeepsTasks(node: NodeObject | undefined): boolean {
 }
 
 /** Replaces `task` when it should not be left as it is; true when something was done. */
-export function restartIfNeeded(context: OrchestratorContext, service: ServiceObject, task: TaskObject): boolean {
+export function restartIfNeeded(
+  context: OrchestratorContext,
+  service: ServiceObject,
+  task: TaskObject,
+): boolean {
   if (!isLive(task)) return false;
   const ended = isTerminal(task.status.state);
   const node = task.nodeId === "" ? undefined : context.store.nodes.get(task.nodeId);
@@ -39,7 +43,10 @@ function shouldRestart(context: OrchestratorContext, task: TaskObject): boolean 
   if (condition === "on-failure" && task.status.state === "complete") return false;
   if (maxAttempts === 0) return true;
   const attempts = [...context.store.tasks.values()].filter(
-    (other) => other.serviceId === task.serviceId && other.slot === task.slot && other.specVersion === task.specVersion,
+    (other) =>
+      other.serviceId === task.serviceId &&
+      other.slot === task.slot &&
+      other.specVersion === task.specVersion,
   ).length;
   return attempts <= maxAttempts;
 }

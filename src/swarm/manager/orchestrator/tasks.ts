@@ -33,7 +33,15 @@ export function newTask(
     specPorts: service.spec.ports,
     specMode: service.spec.endpointMode,
     desired,
-    status: { state: "new", message: "created", err: "", atNs: meta.createdNs, containerId: "", pid: 0, exitCode: 0 },
+    status: {
+      state: "new",
+      message: "created",
+      err: "",
+      atNs: meta.createdNs,
+      containerId: "",
+      pid: 0,
+      exitCode: 0,
+    },
     networks: [],
     ports: [],
     vips: [],
@@ -62,7 +70,9 @@ export function isCurrent(task: TaskObject, service: ServiceObject): boolean {
   const { spec } = service;
   return (
     task.specVersion === service.specVersion ||
-    (sameSpec(task.spec, spec.task) && sameSpec(task.specPorts, spec.ports) && task.specMode === spec.endpointMode)
+    (sameSpec(task.spec, spec.task) &&
+      sameSpec(task.specPorts, spec.ports) &&
+      task.specMode === spec.endpointMode)
   );
 }
 

@@ -33,7 +33,9 @@ export class Updater {
     this.rollingBack = rollingBack;
     this.rollBack = rollBack;
     this.specVersion = service.specVersion;
-    this.dirty = context.store.tasksOf(service.id).filter((task) => isLive(task) && !isCurrent(task, service));
+    this.dirty = context.store
+      .tasksOf(service.id)
+      .filter((task) => isLive(task) && !isCurrent(task, service));
     this.total = this.dirty.length;
   }
 
@@ -47,7 +49,8 @@ export class Updater {
       return;
     }
     this.status(this.rollingBack ? "rollback_started" : "updating", "update in progress");
-    const workers = this.config.parallelism === 0 ? this.total : Math.min(this.config.parallelism, this.total);
+    const workers =
+      this.config.parallelism === 0 ? this.total : Math.min(this.config.parallelism, this.total);
     for (let i = 0; i < workers; i++) this.next();
   }
 
@@ -118,7 +121,12 @@ export class Updater {
       if (!isTerminal(task.status.state) || entry.startedNs === Number.POSITIVE_INFINITY) continue;
       const early = entry.startedNs < 0 || task.status.atNs - entry.startedNs <= this.config.monitorNs;
       entry.startedNs = Number.POSITIVE_INFINITY;
-      if (early && (task.status.state === "failed" || task.status.state === "rejected" || task.status.state === "complete"))
+      if (
+        early &&
+        (task.status.state === "failed" ||
+          task.status.state === "rejected" ||
+          task.status.state === "complete")
+      )
         if (this.fail(task)) return true;
     }
     return false;
@@ -131,7 +139,8 @@ export class Updater {
     const cause = `due to failure or early termination of task ${task.id}`;
     this.stopped = true;
     if (this.rollingBack) this.status("rollback_paused", `rollback paused ${cause}`);
-    else if (this.config.failureAction === "rollback") this.rollBack(this.service, `update rolled back ${cause}`);
+    else if (this.config.failureAction === "rollback")
+      this.rollBack(this.service, `update rolled back ${cause}`);
     else this.status("paused", `update paused ${cause}`);
     return true;
   }

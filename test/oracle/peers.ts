@@ -1,0 +1,126 @@
+/**
+ * The stations of the world, alike on both sides: they answer ARP requests at once, and packets when a step says so.
+ */
+import { type Answer, type Case, WORLD } from "./case.ts";
+import {
+  arp,
+  type Bytes,
+  ETH_HLEN,
+  ETH_P_ARP,
+  ETH_P_IP,
+  ethernet,
+  get16,
+  get32,
+  IPPROTO_ICMP,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  icmp,
+  ipText,
+  ipv4,
+  macText,
+  pattern,
+  tcp,
+  udp,
+} from "./packet.ts";
+import type { Seen } from "./side.ts";
+
+const ARP_REQUEST = 1;
+const ARP_REPLY = 2;
+/** Where a station's sequence numbers begin when nothing was acknowledged yet. */
+const FIRST_SEQ = 0x20000000;
+const ANSWER_ID = 0x7000;
+/** MSS 1460, window scale 7, selective acknowledgements. */
+const SYN_OPTIONS = [2, 4, 5, 180, 1, 3, 3, 7, 1, 1, 4, 2];
+
+export class Peers {
+  private readonly one: Case;
+  /** IP packets that arrived, by interface of the world. */
+  private readonly arrived = new Map<string, Bytes[]>();
+  private answers = 0;
+
+  constructor(one: Case) {
+    this.one = one;
+  }
+
+  /** Notes what arrived; returns the ARP answers that are due. */
+  hear(seen: readonly Seen[]): { dev: string; frame: Bytes }[] {
+    const due: { dev: string; frame: Bytes }[] = [];
+    for (const { ns, dev, outgoing, bytes } of seen) {
+      if (ns !== WORLD || outgoing || bytes.length < ETH_HLEN) continue;
+      const type = get16(bytes, 12);
+      if (type === ETH_P_IP) this.note(dev, bytes);
+      else if (type === ETH_P_ARP) {
+        const frame = this.arpAnswer(dev, bytes);
+        if (frame !== null) due.push({ dev, frame });
+      }
+    }
+    return due;
+  }
+
+  /** The frame that answers what arrived at `dev`; null when nothing did or it cannot be answered. */
+  answer(dev: string, answer: Answer): Bytes | null {
+    const frame = this.arrived.get(dev)?.at(-1 - answer.back);
+    if (frame === undefined || frame.length < ETH_HLEN + 20) return null;
+    const station = this.one.stations.find(({ at }) => at === dev);
+    const source = station === undefined ? macText(frame, 0) : station.mac;
+    const packet = this.answerPacket(frame.subarray(ETH_HLEN), answer);
+    return packet === null ? null : ethernet(macText(frame, 6), source, ETH_P_IP, packet);
+  }
+
+  private note(dev: string, bytes: Bytes): void {
+    const list = this.arrived.get(dev);
+    if (list === undefined) this.arrived.set(dev, [bytes]);
+    else list.push(bytes);
+  }
+
+  private arpAnswer(dev: string, bytes: Bytes): Bytes | null {
+    if (bytes.length < ETH_HLEN + 28 || get16(bytes, ETH_HLEN + 6) !== ARP_REQUEST) return null;
+    const wanted = ipText(bytes, ETH_HLEN + 24);
+    const station = this.one.stations.find(({ at, addresses }) => at === dev && addresses.includes(wanted));
+    if (station === undefined) return null;
+    const tha = macText(bytes, ETH_HLEN + 8);
+    const tpa = ipText(bytes, ETH_HLEN + 14);
+    const reply = arp({ op: ARP_REPLY, sha: station.mac, spa: wanted, tha, tpa });
+    return ethernet(tha, station.mac, ETH_P_ARP, reply);
+  }
+
+  private answerPacket(ip: Bytes, answer: Answer): Bytes | null {
+    const length = get16(ip, 2);
+    const l4 = (ip[0] & 15) * 4;
+    if (ip.length < length || length < l4 + 8) return null;
+    const fields = { src: ipText(ip, 16), dst: ipText(ip, 12), id: ANSWER_ID + ++this.answers };
+    const body = ip.subarray(l4, length);
+    if (answer.icmp !== undefined) {
+      const quoted = ip.subarray(0, Math.min(length, l4 + 8 + answer.payload));
+      const mtu = answer.icmp[1] === 4 && answer.icmp[0] === 3 ? [0, 0, 2, 88] : [0, 0, 0, 0];
+      const message = icmp(answer.icmp[0], answer.icmp[1], mtu, quoted);
+      return ipv4({ ...fields, protocol: IPPROTO_ICMP }, message);
+    }
+    const transport = answerTransport(ip[9], body, { ...fields, answer });
+    return transport === null ? null : ipv4({ ...fields, protocol: ip[9] }, transport);
+  }
+}
+
+/** The answering transport header with its payload; null for a protocol that has none. */
+function answerTransport(
+  protocol: number,
+  body: Bytes,
+  { src, dst, answer }: { src: string; dst: string; answer: Answer },
+): Bytes | null {
+  const payload = pattern(answer.payload, 0x61);
+  if (protocol === IPPROTO_UDP)
+    return udp({ src, dst, sport: get16(body, 2), dport: get16(body, 0) }, payload);
+  if (protocol === IPPROTO_ICMP) {
+    if (body[0] !== 8) return null;
+    return icmp(0, 0, [...body.subarray(4, 8)], body.subarray(8));
+  }
+  if (protocol !== IPPROTO_TCP || body.length < 20) return null;
+  const flags = body[13];
+  const length = body.length - (body[12] >> 4) * 4 + (flags & 1) + ((flags >> 1) & 1);
+  const seq = ((flags & 16) !== 0 ? get32(body, 8) : FIRST_SEQ) + (answer.shift ?? 0);
+  const ports = { sport: get16(body, 2), dport: get16(body, 0) };
+  const ack = answer.flags.includes("A") ? get32(body, 4) + length : 0;
+  const options = answer.flags.includes("S") ? SYN_OPTIONS : [];
+  const numbers = { seq: seq >>> 0, ack: ack >>> 0 };
+  return tcp({ src, dst, ...ports, ...numbers, flags: answer.flags, options }, payload);
+}

@@ -1,0 +1,98 @@
+/** Runs a case on both sides and says where they differ. */
+import type { Case } from "./case.ts";
+import { type Difference, firstDifference } from "./compare.ts";
+import { MeshSide } from "./mesh-side.ts";
+import { type Bytes, fromHex } from "./packet.ts";
+import { Peers } from "./peers.ts";
+import { type LegacyPath, pause, RealSide } from "./real-side.ts";
+import type { Seen, Side } from "./side.ts";
+
+/** What came out of one side. */
+export interface Observation {
+  /** Frames by step; the first entry belongs to the first step. */
+  readonly frames: readonly (readonly Seen[])[];
+  /** Text by `NAMESPACE: COMMAND`. */
+  readonly texts: ReadonlyMap<string, string>;
+  /** Set when the side broke off. */
+  readonly failure: string | null;
+}
+
+/** A case must be over before the first timer of a second fires. */
+const LIMIT_MS = 900;
+const ATTEMPTS = 4;
+/** Rounds of ARP answers after one frame. */
+const MAX_ROUNDS = 8;
+const BEFORE_TEXT_MS = 12;
+
+export const QUESTIONS = ["iptables-save -c", "conntrack -L 2>/dev/null", "ip neigh show", "ip -s link show"];
+
+/** The real machine was too busy. */
+export class TooSlowError extends Error {
+  constructor() {
+    super("the case took longer than a timer of the kernel");
+    this.name = "TooSlowError";
+  }
+}
+
+/** Sends the frames of the case and collects what is seen. */
+function drive(one: Case, side: Side): Seen[][] {
+  const peers = new Peers(one);
+  const frames: Seen[][] = [];
+  for (const { at, frame, answer } of one.steps) {
+    const seen: Seen[] = [];
+    const bytes = answer === undefined ? fromHex(frame ?? "") : peers.answer(at, answer);
+    let due: { dev: string; frame: Bytes }[] = bytes === null ? [] : [{ dev: at, frame: bytes }];
+    for (let round = 0; due.length > 0 && round < MAX_ROUNDS; round++) {
+      for (const one of due) side.inject(one.dev, one.frame);
+      const arrived = side.collect();
+      seen.push(...arrived);
+      due = peers.hear(arrived);
+    }
+    frames.push(seen);
+  }
+  return frames;
+}
+
+function askAll(one: Case, side: Side): Map<string, string> {
+  const texts = new Map<string, string>();
+  for (const ns of one.namespaces)
+    for (const question of QUESTIONS) texts.set(`${ns}: ${question}`, side.ask(ns, question));
+  return texts;
+}
+
+function observeReal(one: Case, legacy: LegacyPath): Observation {
+  const side = new RealSide(one, legacy);
+  try {
+    const start = performance.now();
+    const frames = drive(one, side);
+    pause(BEFORE_TEXT_MS);
+    const texts = askAll(one, side);
+    if (performance.now() - start > LIMIT_MS) throw new TooSlowError();
+    return { frames, texts, failure: null };
+  } finally {
+    side.close();
+  }
+}
+
+function observeMesh(one: Case, seed: number): Observation {
+  try {
+    const side = new MeshSide(one, seed);
+    const frames = drive(one, side);
+    const texts = askAll(one, side);
+    side.close();
+    return { frames, texts, failure: null };
+  } catch (error) {
+    return { frames: [], texts: new Map(), failure: (error as Error).stack ?? String(error) };
+  }
+}
+
+/** The first difference of a case, null when both sides agree. Throws TooSlowError, and Error for a case that the kernel refuses. */
+export function runCase(one: Case, legacy: LegacyPath, seed = 1): Difference | null {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return firstDifference(one, observeReal(one, legacy), observeMesh(one, seed));
+    } catch (error) {
+      if (!(error instanceof TooSlowError) || attempt === ATTEMPTS) throw error;
+    }
+  }
+}
