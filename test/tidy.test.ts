@@ -166,5 +166,7 @@ describe("comments and texts", () => {
       "\\bAn" + "thropic\\b",
     ];
     expect(hits([...SRC, ...TEST], new RegExp(words.join("|")))).toEqual([]);
+    const own = TEST.filter(({ path }) => path !== "test/tidy.test.ts");
+    expect(hits([...SRC, ...own], /\bsessions?\b|\bissue #?\d/i)).toEqual([]);
   });
 });

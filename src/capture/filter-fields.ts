@@ -2,16 +2,7 @@
  * What a filter expression asks of a frame (pcap-filter(7)): protocols, addresses, ports, and bytes by offset. A frame
  * is `bytes[off, off+lenBytes)`; every answer about something that is not there is no.
  */
-import {
-  ETH_HLEN,
-  ETH_P_ARP,
-  ETH_P_IP,
-  ETH_P_IPV6,
-  ethDstHi,
-  ethDstLo,
-  ethSrcHi,
-  ethSrcLo,
-} from "../wire/ethernet.ts";
+import { ETH_HLEN, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6 } from "../wire/ethernet.ts";
 import { IP_OFFSET } from "../wire/ipv4.ts";
 
 /** The frame that a filter looks at; one object per filter, reused. */
@@ -19,6 +10,8 @@ export interface FilterFrame {
   view: DataView;
   off: number;
   lenBytes: number;
+  /** Something beyond the end was asked for: as in BPF, the whole filter then says no. */
+  outside: boolean;
 }
 
 /** `src`, `dst`, `src or dst` (no qualifier), `src and dst`. */
@@ -26,16 +19,25 @@ export type Direction = "src" | "dst" | "either" | "both";
 
 const ETH_P_RARP = 0x8035;
 
+/** `size` bytes at `at` from the start of the frame as an unsigned number; NaN beyond the end. */
+export function load(f: FilterFrame, at: number, size: number): number {
+  if (!(at >= 0 && at + size <= f.lenBytes)) {
+    f.outside = true;
+    return Number.NaN;
+  }
+  if (size === 1) return f.view.getUint8(f.off + at);
+  return size === 2 ? f.view.getUint16(f.off + at) : f.view.getUint32(f.off + at);
+}
+
 export function etherType(f: FilterFrame): number {
-  return f.lenBytes >= ETH_HLEN ? f.view.getUint16(f.off + 12) : -1;
+  return load(f, 12, 2);
 }
 
 /** Transport protocol of an IPv4 or IPv6 packet, -1 for anything else. */
 function transport(f: FilterFrame): number {
   const type = etherType(f);
-  if (type === ETH_P_IP && f.lenBytes >= ETH_HLEN + 20) return f.view.getUint8(f.off + ETH_HLEN + 9);
-  if (type === ETH_P_IPV6 && f.lenBytes >= ETH_HLEN + 40) return f.view.getUint8(f.off + ETH_HLEN + 6);
-  return -1;
+  if (type === ETH_P_IP) return load(f, ETH_HLEN + 9, 1);
+  return type === ETH_P_IPV6 ? load(f, ETH_HLEN + 6, 1) : -1;
 }
 
 /** Whether the packet carries `protocol`; `etherTypeWanted` restricts it to IPv4 or IPv6, 0 takes both. */
@@ -46,18 +48,15 @@ export function hasTransport(f: FilterFrame, protocol: number, etherTypeWanted: 
 
 /** Offset of the transport header from the start of the frame, -1 when there is none (later fragments). */
 export function transportOff(f: FilterFrame): number {
-  const type = etherType(f);
-  if (type === ETH_P_IPV6) return f.lenBytes >= ETH_HLEN + 40 ? ETH_HLEN + 40 : -1;
-  if (type !== ETH_P_IP || f.lenBytes < ETH_HLEN + 20) return -1;
-  const ip = f.off + ETH_HLEN;
-  if ((f.view.getUint16(ip + 6) & IP_OFFSET) !== 0) return -1;
-  return ETH_HLEN + (f.view.getUint8(ip) & 0x0f) * 4;
+  if (etherType(f) === ETH_P_IPV6) return ETH_HLEN + 40;
+  if ((load(f, ETH_HLEN + 6, 2) & IP_OFFSET) !== 0) return -1;
+  return ETH_HLEN + (load(f, ETH_HLEN, 1) & 0x0f) * 4;
 }
 
-function combine(direction: Direction, src: boolean, dst: boolean): boolean {
-  if (direction === "src") return src;
-  if (direction === "dst") return dst;
-  return direction === "either" ? src || dst : src && dst;
+function combine(direction: Direction, src: () => boolean, dst: () => boolean): boolean {
+  if (direction === "src") return src();
+  if (direction === "dst") return dst();
+  return direction === "either" ? src() || dst() : src() && dst();
 }
 
 /** Source or destination IPv4 address under `mask`; of ARP the sender's and the target's. */
@@ -72,11 +71,15 @@ export function matchAddress(
   if (type !== 0 && actual !== type) return false;
   const isArp = actual === ETH_P_ARP || actual === ETH_P_RARP;
   if (!isArp && actual !== ETH_P_IP) return false;
-  const src = ETH_HLEN + (isArp ? 14 : 12);
-  const dst = ETH_HLEN + (isArp ? 24 : 16);
-  if (f.lenBytes < dst + 4) return false;
-  const srcHit = (f.view.getInt32(f.off + src) & mask) === addr;
-  return combine(direction, srcHit, (f.view.getInt32(f.off + dst) & mask) === addr);
+  const hit = (at: number): boolean => {
+    const value = load(f, ETH_HLEN + at, 4);
+    return value >= 0 && (value & mask) === addr;
+  };
+  return combine(
+    direction,
+    () => hit(isArp ? 14 : 12),
+    () => hit(isArp ? 24 : 16),
+  );
 }
 
 /** TCP, UDP or SCTP port from `low` to `high`; `protocol` is -1 for any of the three. */
@@ -92,21 +95,23 @@ export function matchPort(
   const actual = transport(f);
   if (protocol >= 0 ? actual !== protocol : actual !== 6 && actual !== 17 && actual !== 132) return false;
   const at = transportOff(f);
-  if (at < 0 || at + 4 > f.lenBytes) return false;
-  const sport = f.view.getUint16(f.off + at);
-  const dport = f.view.getUint16(f.off + at + 2);
-  return combine(direction, sport >= low && sport <= high, dport >= low && dport <= high);
+  if (at < 0) return false;
+  const hit = (from: number): boolean => {
+    const port = load(f, from, 2);
+    return port >= low && port <= high;
+  };
+  return combine(
+    direction,
+    () => hit(at),
+    () => hit(at + 2),
+  );
 }
 
 export function matchMac(f: FilterFrame, hi: number, lo: number, direction: Direction): boolean {
-  if (f.lenBytes < ETH_HLEN) return false;
-  const src = ethSrcHi(f.view, f.off) === hi && ethSrcLo(f.view, f.off) === lo;
-  return combine(direction, src, ethDstHi(f.view, f.off) === hi && ethDstLo(f.view, f.off) === lo);
-}
-
-/** `size` bytes at `at` from the start of the frame as an unsigned number; NaN beyond the end. */
-export function load(f: FilterFrame, at: number, size: number): number {
-  if (!(at >= 0 && at + size <= f.lenBytes)) return Number.NaN;
-  if (size === 1) return f.view.getUint8(f.off + at);
-  return size === 2 ? f.view.getUint16(f.off + at) : f.view.getUint32(f.off + at);
+  const hit = (at: number): boolean => load(f, at, 2) === hi && load(f, at + 2, 4) === lo >>> 0;
+  return combine(
+    direction,
+    () => hit(6),
+    () => hit(0),
+  );
 }

@@ -36,7 +36,7 @@ export function lexFilter(text: string): FilterToken[] {
   const tokens: FilterToken[] = [];
   for (let at = 0; at < text.length; ) {
     const rest = text.slice(at);
-    const space = /^\s+/.exec(rest);
+    const space = /^(?:\s+|\\(?=[a-z]))/.exec(rest);
     if (space !== null) {
       at += space[0].length;
       continue;

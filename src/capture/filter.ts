@@ -10,6 +10,7 @@ import {
   etherType,
   type FilterFrame,
   hasTransport,
+  load,
   matchAddress,
   matchMac,
   matchPort,
@@ -126,11 +127,19 @@ class FilterParser extends ArithmeticParser {
       if (this.peek().text === "broadcast" || this.peek().text === "multicast") {
         return this.next().text === "broadcast" ? (f) => matchMac(f, 0xffff, -1, "dst") : multicast("ether");
       }
-      return this.id(this.last, this.next());
+      return this.bareId();
     }
     if (proto !== "" && direction === null && type === "" && !this.startsId()) return this.protocol(proto);
     this.last = { proto, direction: direction ?? "either", type: type === "" ? "host" : type };
     return this.id(this.last, this.next());
+  }
+
+  /** An id alone takes the qualifiers of the one before (`port 80 or 443`). */
+  private bareId(): Test {
+    const token = this.next();
+    const { kind, text } = this.peek();
+    if (token.text === "len" || (kind === "word" && text !== "and" && text !== "or")) this.syntaxError();
+    return this.id(this.last, token);
   }
 
   private startsId(): boolean {
@@ -252,20 +261,21 @@ function portNumber(text: string, token: FilterToken): number {
 
 function multicast(proto: string): Test {
   if (proto === "ip") {
-    return (f) => etherType(f) === ETH_P_IP && f.lenBytes >= 34 && f.view.getUint8(f.off + 30) >= 224;
+    return (f) => etherType(f) === ETH_P_IP && load(f, 30, 1) >= 224;
   }
-  return (f) => f.lenBytes >= 6 && (f.view.getUint8(f.off) & 1) === 1;
+  return (f) => (load(f, 0, 1) & 1) === 1;
 }
 
 /** Compiles an expression; "" takes every frame. Throws FilterError with tcpdump's words. */
 export function compileFilter(text: string): FramePredicate {
   if (text.trim() === "") return () => true;
   const test = new FilterParser(lexFilter(text)).parse();
-  const frame: FilterFrame = { view: new DataView(new ArrayBuffer(0)), off: 0, lenBytes: 0 };
+  const frame: FilterFrame = { view: new DataView(new ArrayBuffer(0)), off: 0, lenBytes: 0, outside: false };
   return (_bytes, view, off, lenBytes) => {
     frame.view = view;
     frame.off = off;
     frame.lenBytes = lenBytes;
-    return test(frame);
+    frame.outside = false;
+    return test(frame) && !frame.outside;
   };
 }

@@ -4,7 +4,7 @@ import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { pcapText, readingFromText } from "../capture/dissect.ts";
 import { BAD_INPUT, OK, reportFailure } from "./failure.ts";
 import { readBytes, readText } from "./files.ts";
-import { type RunOptions, runPage } from "./run.ts";
+import { runPage } from "./run.ts";
 import { shellOnPage } from "./shell.ts";
 import { processTerminal, type Terminal } from "./terminal.ts";
 import { tracePage } from "./trace.ts";
@@ -50,9 +50,11 @@ function repeatLine(argv: readonly string[], seed: number | null): string {
 
 /** The seed that a run will have: given, else the page's. */
 function seedOf(file: string, given: number | undefined): number {
-  const found = /^seed:\s*(\d+)/m.exec(readText(file));
-  return given ?? Number(found?.[1] ?? 1);
+  const frontMatter = readText(file).split(/^---\s*$/m)[1] ?? "";
+  return given ?? Number(/^seed:\s*(\d+)/m.exec(frontMatter)?.[1] ?? 1);
 }
+
+const SEED_HELP = "seed of everything that is left to chance (wins over the page's)";
 
 function build(terminal: Terminal, outcome: Outcome): Command {
   const program = new Command("meshwire")
@@ -60,53 +62,9 @@ function build(terminal: Terminal, outcome: Outcome): Command {
     .version(version())
     .exitOverride()
     .showHelpAfterError("(see meshwire --help)");
-  const seedHelp = "seed of everything that is left to chance (wins over the page's)";
-  program
-    .command("run")
-    .argument("<lab>", "lab page (Markdown)")
-    .description("run a lab page: its commands, compared with the output that it expects")
-    .option("--seed <n>", seedHelp, parseSeed)
-    .option("--captures <dir>", "write the captures there, one folder a capture")
-    .option("--json <file>", "write the results there")
-    .option("--update", "write the real output into the page where it differs", false)
-    .option("--quiet", "print only what is not as expected", false)
-    .action(
-      (
-        file: string,
-        options: { seed?: number; captures?: string; json?: string; update: boolean; quiet: boolean },
-      ) => {
-        outcome.seed = seedOf(file, options.seed);
-        const run: RunOptions = {
-          seed: options.seed ?? null,
-          captures: options.captures ?? null,
-          json: options.json ?? null,
-          update: options.update,
-          quiet: options.quiet,
-        };
-        outcome.status = runPage(file, run, terminal);
-      },
-    );
-  program
-    .command("shell")
-    .argument("<lab>", "lab page (Markdown)")
-    .description("run a lab page, then type commands: one prompt, any machine (@swarm-worker1)")
-    .option("--seed <n>", seedHelp, parseSeed)
-    .option("--no-run", "do not run the page's commands first")
-    .action(async (file: string, options: { seed?: number; run: boolean }) => {
-      outcome.seed = seedOf(file, options.seed);
-      outcome.status = await shellOnPage(file, options.seed ?? null, options.run, terminal);
-    });
-  program
-    .command("trace")
-    .argument("<lab>", "lab page (Markdown)")
-    .argument("<command>", "command line, for example 'curl 192.168.200.10:8080'")
-    .description("run a lab page, then one more command, and print every hop of its packets")
-    .requiredOption("--from <machine[/netns]>", "where the command runs")
-    .option("--seed <n>", seedHelp, parseSeed)
-    .action((file: string, command: string, options: { from: string; seed?: number }) => {
-      outcome.seed = seedOf(file, options.seed);
-      outcome.status = tracePage(file, options.from, command, options.seed ?? null, terminal);
-    });
+  addRun(program, terminal, outcome);
+  addShell(program, terminal, outcome);
+  addTrace(program, terminal, outcome);
   program
     .command("pcap")
     .argument("<files...>", "capture files (pcap or pcapng)")
@@ -117,6 +75,58 @@ function build(terminal: Terminal, outcome: Outcome): Command {
   for (const command of program.commands)
     command.exitOverride().showHelpAfterError(`(see meshwire ${command.name()} --help)`);
   return program;
+}
+
+interface RunFlags {
+  readonly seed?: number;
+  readonly captures?: string;
+  readonly json?: string;
+  readonly update: boolean;
+  readonly quiet: boolean;
+}
+
+function addRun(program: Command, terminal: Terminal, outcome: Outcome): void {
+  program
+    .command("run")
+    .argument("<lab>", "lab page (Markdown)")
+    .description("run a lab page: its commands, compared with the output that it expects")
+    .option("--seed <n>", SEED_HELP, parseSeed)
+    .option("--captures <dir>", "write the captures there, one folder a capture")
+    .option("--json <file>", "write the results there")
+    .option("--update", "write the real output into the page where it differs", false)
+    .option("--quiet", "print only what is not as expected", false)
+    .action((file: string, flags: RunFlags) => {
+      outcome.seed = seedOf(file, flags.seed);
+      const { seed = null, captures = null, json = null, update, quiet } = flags;
+      outcome.status = runPage(file, { seed, captures, json, update, quiet }, terminal);
+    });
+}
+
+function addShell(program: Command, terminal: Terminal, outcome: Outcome): void {
+  program
+    .command("shell")
+    .argument("<lab>", "lab page (Markdown)")
+    .description("run a lab page, then type commands: one prompt, any machine (@swarm-worker1)")
+    .option("--seed <n>", SEED_HELP, parseSeed)
+    .option("--no-run", "do not run the page's commands first")
+    .action(async (file: string, flags: { seed?: number; run: boolean }) => {
+      outcome.seed = seedOf(file, flags.seed);
+      outcome.status = await shellOnPage(file, flags.seed ?? null, flags.run, terminal);
+    });
+}
+
+function addTrace(program: Command, terminal: Terminal, outcome: Outcome): void {
+  program
+    .command("trace")
+    .argument("<lab>", "lab page (Markdown)")
+    .argument("<command>", "command line, for example 'curl 192.168.200.10:8080'")
+    .description("run a lab page, then one more command, and print every hop of its packets")
+    .requiredOption("--from <machine[/netns]>", "where the command runs")
+    .option("--seed <n>", SEED_HELP, parseSeed)
+    .action((file: string, command: string, flags: { from: string; seed?: number }) => {
+      outcome.seed = seedOf(file, flags.seed);
+      outcome.status = tracePage(file, flags.from, command, flags.seed ?? null, terminal);
+    });
 }
 
 function printCapture(file: string, terminal: Terminal): void {

@@ -120,18 +120,23 @@ export function parseFrontMatter(
   const value: unknown = document.toJS() ?? {};
   const result = schema.safeParse(value);
   if (result.success) return { data: result.data, places };
-  throw issueError(result.error.issues[0] as Issue, value, places);
+  throw complaintError(complaints(result.error)[0], value, places);
 }
 
-interface Issue {
+/** The message of a ZodError is the JSON text of what it found wrong, in the order of the schema. */
+function complaints(error: z.ZodError): Complaint[] {
+  return JSON.parse(error.message) as Complaint[];
+}
+
+interface Complaint {
   readonly code: string;
-  readonly path: PropertyKey[];
+  readonly path: (string | number)[];
   readonly message: string;
   readonly keys?: string[];
   readonly expected?: string;
   readonly values?: unknown[];
-  readonly minimum?: number | bigint;
-  readonly maximum?: number | bigint;
+  readonly minimum?: number;
+  readonly maximum?: number;
 }
 
 /** Keys known at a place of the schema; "*" stands for a name. */
@@ -159,11 +164,11 @@ function shown(value: unknown): string {
   return typeof value === "object" ? "a mapping" : `\`${String(value)}\``;
 }
 
-function issueError(issue: Issue, value: unknown, places: FrontMatterPlaces): Error {
-  const { path } = issue;
-  if (issue.code === "unrecognized_keys") {
+function complaintError(complaint: Complaint, value: unknown, places: FrontMatterPlaces): Error {
+  const { path } = complaint;
+  if (complaint.code === "unrecognized_keys") {
     const pattern = path.map((part, i) => (isName(path, i) ? "*" : String(part))).join("/");
-    const key = issue.keys![0];
+    const key = complaint.keys![0];
     return places.errorAtKey(
       [...path, key],
       `unknown key \`${key}\`${suggestion(key, KNOWN[pattern] ?? [])}`,
@@ -175,7 +180,7 @@ function issueError(issue: Issue, value: unknown, places: FrontMatterPlaces): Er
     value,
   );
   if (found === undefined) return places.errorAtKey(path, `\`${name}\` is missing${purpose(name)}`);
-  return places.errorAtValue(path, `\`${name}\`: ${expectation(issue)}, found ${shown(found)}`);
+  return places.errorAtValue(path, `\`${name}\`: ${expectation(complaint)}, found ${shown(found)}`);
 }
 
 /** Whether the part of a path is a name that the page chose. */
@@ -190,11 +195,11 @@ function purpose(name: string): string {
   return "";
 }
 
-function expectation(issue: Issue): string {
-  if (issue.code === "invalid_value")
-    return `expected ${(issue.values ?? []).map((one) => `\`${String(one)}\``).join(" or ")}`;
-  if (issue.code === "too_small") return `must be at least ${issue.minimum}`;
-  if (issue.code === "too_big") return `must be at most ${issue.maximum}`;
+function expectation(complaint: Complaint): string {
+  if (complaint.code === "invalid_value")
+    return `expected ${(complaint.values ?? []).map((one) => `\`${String(one)}\``).join(" or ")}`;
+  if (complaint.code === "too_small") return `must be at least ${complaint.minimum}`;
+  if (complaint.code === "too_big") return `must be at most ${complaint.maximum}`;
   const words: Record<string, string> = {
     int: "a whole number",
     number: "a number",
@@ -204,6 +209,7 @@ function expectation(issue: Issue): string {
     array: "a list",
     boolean: "true or false",
   };
-  if (issue.code === "invalid_type") return `expected ${words[issue.expected ?? ""] ?? issue.expected}`;
-  return issue.code === "invalid_union" ? "expected a text or a number" : issue.message;
+  if (complaint.code === "invalid_type")
+    return `expected ${words[complaint.expected ?? ""] ?? complaint.expected}`;
+  return complaint.code === "invalid_union" ? "expected a text or a number" : complaint.message;
 }

@@ -139,14 +139,25 @@ export class Container {
   }
 
   private commandProgram(run: CommandRunner | null): Program {
-    const argv = this.argv;
-    const comm = argv[0].replace(/^.*\//, "");
-    if (comm === "sleep") return sleepProgram(argv[1] ?? "0");
-    if (comm === "top" || comm === "tail") return forever;
-    if ((comm === "sh" || comm === "bash") && argv.length === 1) return () => endAtOnce();
-    if (run === null) throw new NotModelledError(`a container that runs ${argv.join(" ")}`);
-    return run(argv);
+    const program = builtInCommand(this.argv);
+    if (program !== null) return program;
+    checkCommand(this.argv, run !== null);
+    return run!(this.argv);
   }
+}
+
+/** NotModelledError when nobody can run the command; to be asked before a container is made. */
+export function checkCommand(argv: readonly string[], haveShell: boolean): void {
+  if (!haveShell && argv.length > 0 && builtInCommand(argv) === null)
+    throw new NotModelledError(`a container that runs ${argv.join(" ")}`);
+}
+
+/** Commands that containers are kept alive with. */
+function builtInCommand(argv: readonly string[]): Program | null {
+  const comm = argv[0].replace(/^.*\//, "");
+  if (comm === "sleep") return sleepProgram(argv[1] ?? "0");
+  if (comm === "top" || comm === "tail") return forever;
+  return (comm === "sh" || comm === "bash") && argv.length === 1 ? () => endAtOnce() : null;
 }
 
 function sleepProgram(text: string): Program {

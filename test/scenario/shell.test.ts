@@ -89,18 +89,19 @@ describe("processes", () => {
   test("a command takes its virtual time, a background job none of the prompt's", () => {
     const { run, sim } = desk();
     run("where 500");
-    expect(sim.now).toBe(501 * MS);
+    const after = sim.now;
+    expect(Math.floor(after / MS)).toBe(501);
     run("where 1000 &");
-    expect(sim.now).toBe(501 * MS);
+    expect(sim.now).toBe(after);
     expect(run("wait").stdout).toBe("");
-    expect(sim.now).toBe(1502 * MS);
+    expect(Math.floor(sim.now / MS)).toBe(1502);
   });
 
   test("jobs run at the same time", () => {
     const { run, sim } = desk();
     const { stdout } = run("for i in 30 20 10; do where $i & done; wait");
     expect(stdout).toBe("host 10 \nhost 20 \nhost 30 \n");
-    expect(sim.now).toBe(31 * MS);
+    expect(Math.floor(sim.now / MS)).toBe(31);
   });
 
   test("timeout ends a command and says so by its status", () => {

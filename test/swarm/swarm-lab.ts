@@ -75,9 +75,14 @@ export function runIn(
   return output!;
 }
 
-/** `docker WORDS` on a machine; words are separated by one space. */
-export function docker(lab: Lab, machine: string, words: string): ToolOutput {
-  return runIn(lab, machine, dockerTool as unknown as Tool<never, never>, words.split(" "));
+/** `docker WORDS` on a machine; words in one string are separated by one space. */
+export function docker(lab: Lab, machine: string, words: string | readonly string[]): ToolOutput {
+  return runIn(
+    lab,
+    machine,
+    dockerTool as unknown as Tool<never, never>,
+    typeof words === "string" ? words.split(" ") : words,
+  );
 }
 
 /** A swarm of the three machines. */

@@ -10,10 +10,12 @@ import {
   sendTcp,
   shutdownTcp,
 } from "../../src/host/socket.ts";
+import { updatePmtu } from "../../src/net/ipv4/route-exception.ts";
 import { TCP_CLOSE, TCP_TIME_WAIT } from "../../src/net/ipv4/sock.ts";
 import { tcpBind, tcpConnect, tcpNewSock } from "../../src/net/ipv4/tcp.ts";
 import { tcpOf } from "../../src/net/ipv4/tcp-net.ts";
 import type { TcpSock } from "../../src/net/ipv4/tcp-sock.ts";
+import { tcpSetKeepalive } from "../../src/net/ipv4/tcp-timer.ts";
 import { SysError } from "../../src/util/errors.ts";
 import { Eye, ip, Lab } from "./lab.ts";
 
@@ -235,4 +237,76 @@ test("pinned ports are taken before chosen ones; chosen ones go up in even steps
     expect(step).toBeLessThanOrEqual(16);
   }
   expect(new SysError("EINVAL").code).toBe("EINVAL");
+});
+
+test("keepalive asks after two hours and gives up when nobody answers", () => {
+  let cut = false;
+  const lab = new Lab(1, { pass: () => !cut });
+  const eye = new Eye(lab.sim, lab.clientDev);
+  let code = "";
+  pair(
+    lab,
+    function* (_, sk) {
+      yield* recvTcp(sk);
+    },
+    function* (_, sk) {
+      tcpSetKeepalive(sk, true);
+      try {
+        yield* recvTcp(sk);
+      } catch (error) {
+        code = (error as SysError).code;
+      }
+    },
+  );
+  lab.run(7300);
+  expect(
+    eye
+      .tcpLines()
+      .slice(3)
+      .map((line) => line.split(" ")[1]),
+  ).toEqual(["[.]", "[.]"]);
+  cut = true;
+  lab.run(7200 + 10 * 75);
+  expect(code).not.toBe("");
+});
+
+test("segments shrink when the path MTU does, and what was too long is sent again", () => {
+  const lab = new Lab();
+  const eye = new Eye(lab.sim, lab.clientDev);
+  let got = 0;
+  pair(
+    lab,
+    function* (_, sk) {
+      for (let data = yield* recvTcp(sk); data.length > 0; data = yield* recvTcp(sk)) got += data.length;
+    },
+    function* (process, sk) {
+      yield* sendTcp(sk, Lab.pattern(20_000));
+      yield* sleep(SEC);
+      updatePmtu(lab.client.hostNs, sk.dst!, SERVER, 1000);
+      yield* sendTcp(sk, Lab.pattern(20_000));
+      closeSocket(process, sk);
+    },
+  );
+  lab.run(5);
+  expect(got).toBe(40_000);
+  const late = eye.ipFrames(6).filter(({ out, atNs }) => out && atNs > SEC);
+  expect(Math.max(...late.map(({ bytes }) => bytes.length - 14))).toBe(1000);
+});
+
+test("loopback connections use its MTU: mss 65495, window 65495 and 65483", () => {
+  const lab = new Lab();
+  const eye = new Eye(lab.sim, lab.client.hostNs.device("lo")!);
+  lab.client.spawn("s", lab.client.hostNs, function* (process) {
+    closeSocket(process, yield* acceptTcp(process, listenTcp(process, 0, 80)));
+    return 0;
+  });
+  lab.client.spawn("c", lab.client.hostNs, function* (process) {
+    const sk = yield* connectTcp(process, ip("127.0.0.1"), 80);
+    yield* recvTcp(sk);
+    return 0;
+  });
+  settled(lab);
+  const lines = eye.tcpLines();
+  expect(lines[0]).toMatch(/\[S\] seq 0 ack -1 win 65495 id N len 0 <mss 65495,sackOK,TS,nop,wscale 7>$/);
+  expect(lines.find((line) => line.includes("[S.]"))).toMatch(/win 65483 id 0 len 0 <mss 65495,/);
 });

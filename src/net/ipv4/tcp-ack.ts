@@ -237,6 +237,7 @@ export function tcpAck(
     sk.sndUna = ack;
   }
   sk.probesOut = 0;
+  sk.rcvTstampNs = sk.ns.kernel.sim.now;
   if (priorInFlight === 0) {
     ackProbe(sk);
     return 1;

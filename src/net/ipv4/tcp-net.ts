@@ -32,7 +32,7 @@ export class TcpNet {
   dsack = 1;
   windowScaling = 1;
   moderateRcvbuf = 1;
-  maxSynBacklog = 512;
+  maxSynBacklog = 128;
   somaxconn = 4096;
   abortOnOverflow = 0;
   keepaliveTimeSec = 7200;

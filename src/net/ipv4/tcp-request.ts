@@ -145,7 +145,9 @@ export function tcpCheckReq(req: TcpReqSock, seg: TcpSegment): TcpSock | 0 | 1 {
   const { listener } = req;
   if (listener.acceptQueue.length > listener.backlog) {
     tcpOf(req.ns).listenOverflows++;
-    return REQ_DROP;
+    if (tcpOf(req.ns).abortOnOverflow === 0) return REQ_DROP;
+    reqDrop(req);
+    return REQ_RESET;
   }
   return synRecvSock(req, seg);
 }

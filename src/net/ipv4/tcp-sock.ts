@@ -106,6 +106,8 @@ export class TcpSock extends Sock {
   pingpong = false;
   atoNs = 0;
   lrcvTimeNs = 0;
+  /** Time of the last acceptable ACK, ns. */
+  rcvTstampNs = 0;
   rcvMss = TCP_MSS_DEFAULT;
   lastSegSize = 0;
   dupAckCounter = 0;
@@ -156,7 +158,6 @@ export class TcpSock extends Sock {
   backoff = 0;
   retransmits = 0;
   probesOut = 0;
-  synRetries = 0;
   retransStampMs = 0;
   timePending = TIME_NONE;
 

@@ -39,6 +39,14 @@ export function tcpAllocSock(ns: NetNs): TcpSock {
   return sk;
 }
 
+/** SO_KEEPALIVE: an idle connection is asked whether the peer still lives (tcp_set_keepalive). */
+export function tcpSetKeepalive(sk: TcpSock, on: boolean): void {
+  sk.keepAlive = on;
+  if (sk.state === TCP_CLOSE || sk.state === TCP_LISTEN) return;
+  if (on) sk.keepTimer.armIn(tcpOf(sk.ns).keepaliveTimeSec * 1e9);
+  else sk.keepTimer.cancel();
+}
+
 function section(sk: TcpSock, run: (sk: TcpSock) => void): void {
   const { kernel } = sk.ns;
   kernel.enter();
@@ -88,7 +96,7 @@ function keepTimer(sk: TcpSock): void {
   }
   if (!sk.keepAlive || sk.state === TCP_CLOSE || sk.state === TCP_SYN_SENT) return;
   const net = tcpOf(sk.ns);
-  const idle = sk.ns.kernel.sim.now - Math.max(sk.lrcvTimeNs, sk.lsndTimeNs);
+  const idle = sk.ns.kernel.sim.now - Math.max(sk.lrcvTimeNs, sk.rcvTstampNs);
   if (idle < net.keepaliveTimeSec * 1e9 || sk.queue.inFlight > 0) {
     sk.keepTimer.armIn(Math.max(net.keepaliveTimeSec * 1e9 - idle, 1e9));
     return;

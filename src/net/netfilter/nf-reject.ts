@@ -13,14 +13,12 @@ import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../../wire/tcp.ts";
 import { devQueueXmit, ETH_HLEN, ETH_P_IP } from "../core/dev.ts";
 import { DROP } from "../core/drop-reason.ts";
 import { RTN_BROADCAST, RTN_MULTICAST } from "../core/dst.ts";
-import { type Hook, NF_INET_PRE_ROUTING } from "../core/hooks.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import { nfBridgeOf } from "../core/nf-bridge.ts";
 import { IP_CT_ESTABLISHED_REPLY, IP_CT_RELATED, IP_CT_RELATED_REPLY, type Skb } from "../core/skb.ts";
 import { icmpSend } from "../ipv4/icmp.ts";
 import { ipBuildHeader, ipLocalOut, ipRouteMeHarder } from "../ipv4/ip-output.ts";
 import { ipv4Of } from "../ipv4/ipv4-net.ts";
-import { ipRouteInput } from "../ipv4/route.ts";
 import type { RejectWith } from "./rule-spec.ts";
 
 /** Codes of "destination unreachable" by the words of --reject-with. */
@@ -35,20 +33,14 @@ const CODES: Readonly<Record<Exclude<RejectWith, "tcp-reset">, number>> = {
 };
 
 /** Answers a packet that is about to be dropped; some are not answered. */
-export function nfReject(ns: NetNs, skb: Skb, hook: Hook, how: RejectWith): void {
-  if (how === "tcp-reset") nfSendReset(ns, skb, hook);
-  else nfSendUnreach(ns, skb, hook, CODES[how]);
+export function nfReject(ns: NetNs, skb: Skb, how: RejectWith): void {
+  if (how === "tcp-reset") nfSendReset(ns, skb);
+  else nfSendUnreach(ns, skb, CODES[how]);
 }
 
-function nfSendUnreach(ns: NetNs, skb: Skb, hook: Hook, code: number): void {
+function nfSendUnreach(ns: NetNs, skb: Skb, code: number): void {
   if ((skb.view.getUint16(skb.data + 6) & IP_OFFSET) !== 0) return;
-  if (hook === NF_INET_PRE_ROUTING && !fillDst(ns, skb)) return;
   if (transportChecksumOk(skb)) icmpSend(ns, skb, ICMP_DEST_UNREACH, code, 0);
-}
-
-/** A packet at PRE_ROUTING has no route yet; the answer needs to know what it would have been. */
-function fillDst(ns: NetNs, skb: Skb): boolean {
-  return skb.dst !== null || (skb.dev !== null && ipRouteInput(ns, skb, skb.dev) === 0);
 }
 
 function transportChecksumOk(skb: Skb): boolean {
@@ -61,19 +53,19 @@ function transportChecksumOk(skb: Skb): boolean {
 }
 
 /** A RST that the stack of the destination would have sent: no options, window 0, DF, id 0. */
-function nfSendReset(ns: NetNs, old: Skb, hook: Hook): void {
+function nfSendReset(ns: NetNs, old: Skb): void {
   const { view, data } = old;
   if ((view.getUint16(data + 6) & IP_OFFSET) !== 0 || view.getUint8(data + 9) !== IPPROTO_TCP) return;
   const tcp = data + ((view.getUint8(data) & 0x0f) << 2);
   if (old.tail - tcp < 20) return;
   const flags = view.getUint8(tcp + 13);
   if ((flags & TCP_RST) !== 0 || !transportChecksumOk(old)) return;
-  if (hook === NF_INET_PRE_ROUTING && !fillDst(ns, old)) return;
   if (old.dst !== null && (old.dst.type === RTN_BROADCAST || old.dst.type === RTN_MULTICAST)) return;
   const skb = ns.kernel.pool.alloc(20);
   skb.data = skb.tail;
   resetHeader(skb, old, tcp, flags);
-  const ttl = ipv4Of(ns).defaultTtl;
+  const { defaultTtl: ttl, sysctls } = ipv4Of(ns);
+  if (sysctls.fwmarkReflect !== 0) skb.mark = old.mark;
   ipBuildHeader(skb, view.getInt32(data + 16), view.getInt32(data + 12), IPPROTO_TCP, 0, ttl, true, 0);
   l4ChecksumSet(skb.bytes, skb.view, skb.data);
   if (!ipRouteMeHarder(ns, skb)) {

@@ -66,6 +66,8 @@ export class Rule {
   spec: RuleSpec;
   /** Index of its counters in the table. */
   readonly slot: number;
+  private savedSpec: RuleSpec | null = null;
+  private saved = "";
 
   constructor(chain: Chain, spec: RuleSpec) {
     this.chain = chain;
@@ -89,7 +91,11 @@ export class Rule {
 
   /** The rule's words as iptables-save writes them, without `-A CHAIN`. */
   get text(): string {
-    return saveRule(this.spec);
+    if (this.savedSpec !== this.spec) {
+      this.savedSpec = this.spec;
+      this.saved = saveRule(this.spec);
+    }
+    return this.saved;
   }
 }
 

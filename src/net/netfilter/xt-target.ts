@@ -39,7 +39,7 @@ export function runTarget(
     case "NETMAP":
       return natTarget(target, ns, skb, hook, inDev, outDev);
     case "REJECT":
-      nfReject(ns, skb, hook, target.with);
+      nfReject(ns, skb, target.with);
       return NF_DROP;
     case "LOG":
       nfLogPacket(ns, skb, inDev, outDev, target.prefix, target.flags);

@@ -4,11 +4,11 @@
  */
 import type { Engine } from "../engine.ts";
 import type { Cluster } from "../manager/cluster.ts";
-import type { AgentSession, StatusReport } from "../manager/dispatcher.ts";
+import type { AgentLink, StatusReport } from "../manager/dispatcher.ts";
 import type { NetworkObject, TaskObject } from "../manager/objects.ts";
 import { type RunnerHost, TaskRunner } from "./task-runner.ts";
 
-export class Agent implements AgentSession, RunnerHost {
+export class Agent implements AgentLink, RunnerHost {
   readonly engine: Engine;
   readonly nodeId: string;
   private readonly cluster: Cluster;

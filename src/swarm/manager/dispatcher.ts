@@ -13,8 +13,8 @@ const HEARTBEAT_NS = 5_000_000_000;
 const HEARTBEAT_EPSILON_NS = 500_000_000;
 const GRACE_PERIODS = 3;
 
-/** The agent's end of a session. */
-export interface AgentSession {
+/** The agent's end of the connection. */
+export interface AgentLink {
   /** All tasks of the node, and its load-balancer address by network id. */
   assignments(tasks: readonly TaskObject[], attachments: ReadonlyMap<string, number>): void;
 }
@@ -26,7 +26,7 @@ export class Dispatcher {
   private readonly store: Store;
   private readonly sim: Sim;
   private readonly prng: Prng;
-  private readonly sessions = new Map<string, AgentSession>();
+  private readonly links = new Map<string, AgentLink>();
   private readonly push: Debounce;
 
   constructor(store: Store, sim: Sim, prng: Prng) {
@@ -36,25 +36,25 @@ export class Dispatcher {
     this.push = new Debounce(sim, BATCH_NS, () => this.pushAll());
   }
 
-  /** Opens a session: the node is ready. */
-  register(nodeId: string, session: AgentSession): void {
-    this.sessions.set(nodeId, session);
+  /** An agent has connected: its node is ready. */
+  register(nodeId: string, link: AgentLink): void {
+    this.links.set(nodeId, link);
     this.setState(nodeId, "ready", "");
     this.pushTo(nodeId);
   }
 
   /** The agent left properly: its node is down at once. */
   unregister(nodeId: string): void {
-    if (this.sessions.delete(nodeId)) this.setState(nodeId, "down", "");
+    if (this.links.delete(nodeId)) this.setState(nodeId, "down", "");
   }
 
   /** The agent fell silent: its node is marked down when the heartbeat is overdue. */
   lost(nodeId: string): void {
-    if (!this.sessions.delete(nodeId)) return;
+    if (!this.links.delete(nodeId)) return;
     const period = HEARTBEAT_NS + (this.prng.fraction() * 2 - 1) * HEARTBEAT_EPSILON_NS;
     const sinceBeat = this.prng.fraction() * period;
     after(this.sim, Math.round(GRACE_PERIODS * period - sinceBeat), () => {
-      if (!this.sessions.has(nodeId)) this.setState(nodeId, "down", "heartbeat failure");
+      if (!this.links.has(nodeId)) this.setState(nodeId, "down", "heartbeat failure");
     });
   }
 
@@ -85,16 +85,16 @@ export class Dispatcher {
   }
 
   private pushAll(): void {
-    for (const nodeId of this.sessions.keys()) this.pushTo(nodeId);
+    for (const nodeId of this.links.keys()) this.pushTo(nodeId);
   }
 
   private pushTo(nodeId: string): void {
     const node = this.store.nodes.get(nodeId);
-    const session = this.sessions.get(nodeId);
-    if (node === undefined || session === undefined) return;
+    const link = this.links.get(nodeId);
+    if (node === undefined || link === undefined) return;
     const tasks = this.store
       .tasksOn(nodeId)
       .filter((task) => stateRank(task.status.state) >= stateRank("assigned"));
-    session.assignments(tasks, node.attachments);
+    link.assignments(tasks, node.attachments);
   }
 }

@@ -1,5 +1,6 @@
 /** docker service create, update, scale, rollback, rm, ls, ps, logs (cli/command/service). */
 import type { Co } from "../../host/process.ts";
+import { checkCommand } from "../../swarm/container.ts";
 import { DockerError } from "../../swarm/docker-error.ts";
 import type { PortConfig, ServiceObject, TaskObject } from "../../swarm/manager/objects.ts";
 import { stateRank } from "../../swarm/manager/objects.ts";
@@ -78,6 +79,7 @@ export const serviceCreate: DockerCommand = {
     const control = context.engine.control();
     const networks = networkIds(control, flags.list("network"), localNames(context));
     const spec = createSpec(flags, randomName(context.engine.prng), networks);
+    checkCommand([...spec.task.command, ...spec.task.args], context.engine.fabric.runCommand !== null);
     const service = control.createService(spec);
     const warning = flags.on("no-resolve-image") ? "" : digestWarning(spec.task.image);
     return yield* attached(service, `${service.id}\n`, warning, flags, context);

@@ -8,6 +8,7 @@ import { Getopt, type LongOption, type Opt } from "../../net/netfilter/words/get
 import { refuse } from "../../net/netfilter/words/parse-rule.ts";
 import { isTargetName } from "../../net/netfilter/words/registry.ts";
 import { type ParsedRule, RULE_LONG, RuleParser } from "../../net/netfilter/words/rule-parser.ts";
+import { NotModelledError } from "../../util/errors.ts";
 
 /** Letter of a command. */
 export type CommandLetter = "A" | "C" | "D" | "R" | "I" | "L" | "S" | "F" | "Z" | "N" | "X" | "E" | "P";
@@ -197,8 +198,9 @@ class CommandParser {
       case "6":
         problem("");
         break;
-      case "V":
       case "h":
+        throw new NotModelledError("iptables -h");
+      case "V":
         this.letter = "V";
         return;
       default:

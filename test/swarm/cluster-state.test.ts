@@ -1,6 +1,6 @@
 /**
- * The state of every namespace after `docker service create --network mynet -p 8080:80 --replicas 2`, against dumps of a
- * real cluster: rules, devices with their numbers, addresses, routes, IPVS, peers. What is random is made equal first.
+ * The state of every namespace after one published service has started, and after a second one, against dumps of a real
+ * cluster: rules, devices with their numbers, addresses, routes, IPVS, peers. What is random is made equal first.
  */
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Lab } from "../../src/lab.ts";
@@ -9,7 +9,8 @@ import { bridge } from "../../src/tools/bridge.ts";
 import { ip } from "../../src/tools/ip/ip.ts";
 import { iptablesSaveTool } from "../../src/tools/iptables/save.ts";
 import { ipvsadm } from "../../src/tools/ipvsadm/ipvsadm.ts";
-import golden from "./fixtures/s01-service.json" with { type: "json" };
+import first from "./fixtures/s01-service.json" with { type: "json" };
+import second from "./fixtures/s02-second-service.json" with { type: "json" };
 import { docker, formSwarm, runIn, SEC, swarmLab } from "./swarm-lab.ts";
 
 interface State {
@@ -25,19 +26,31 @@ const PINS = {
   tasks: {
     "web.1": { node: "swarm-worker1", starts: 1, addresses: { ingress: "10.0.0.6", mynet: "10.0.1.3" } },
     "web.2": { node: "swarm-manager", starts: 2, addresses: { ingress: "10.0.0.7", mynet: "10.0.1.4" } },
+    "udpecho.1": { node: "swarm-worker2", starts: 2, addresses: { mynet: "10.0.1.8", ingress: "10.0.0.9" } },
+    "udpecho.2": { node: "swarm-worker1", starts: 1, addresses: { ingress: "10.0.0.10", mynet: "10.0.1.9" } },
   },
   nodes: { "swarm-worker1": { lb: { mynet: "10.0.1.5" } }, "swarm-manager": { lb: { mynet: "10.0.1.6" } } },
 };
 
 let lab: Lab;
 
-beforeAll(() => {
+function startWeb(): void {
   lab = swarmLab(PINS);
   formSwarm(lab);
   docker(lab, "swarm-manager", "network create -d overlay mynet");
   docker(lab, "swarm-manager", "service create --name web --network mynet -p 8080:80 --replicas 2 whoami");
   lab.wait(SEC);
-});
+}
+
+function startBoth(): void {
+  startWeb();
+  docker(
+    lab,
+    "swarm-manager",
+    "service create --name udpecho --network mynet -p 5353:5353/udp --replicas 2 whoami",
+  );
+  lab.wait(SEC);
+}
 
 /** Tables that only looking at them has made are left out; so are ports and names that are random. */
 function normaliseRules(lines: readonly string[]): string[] {
@@ -73,9 +86,15 @@ function lines(text: string): string[] {
   return text.split("\n").filter((line) => line !== "");
 }
 
-describe.each(Object.keys(golden))("%s after the service has started", (where) => {
+type Golden = Readonly<Record<string, State>>;
+const scene = (name: string, golden: unknown, start: () => void) =>
+  Object.keys(golden as Golden).map((where) => [name, where, golden as Golden, start] as const);
+const SCENES = [...scene("one service", first, startWeb), ...scene("two services", second, startBoth)];
+
+describe.each(SCENES)("%s: %s", (_scene, where, golden, start) => {
+  beforeAll(start);
   const [machine, name] = where.split(" ");
-  const expected = (golden as unknown as Record<string, State>)[where];
+  const expected = golden[where];
   const ns = (): NetNs => lab.machine(machine).netns(name);
 
   it("has the rules of the real one, in order", () => {
@@ -110,11 +129,13 @@ describe.each(Object.keys(golden))("%s after the service has started", (where) =
 });
 
 describe("the order of the backends", () => {
+  beforeAll(startBoth);
+
   it("is the order of their start, newest first, on every node", () => {
     for (const machine of ["swarm-manager", "swarm-worker1", "swarm-worker2"]) {
       const ns = lab.machine(machine).netns("ingress_sbox");
       const text = runIn(lab, machine, ipvsadm as never, ["-Ln", "--nosort"], ns).stdout;
-      expect(text.match(/10\.0\.0\.\d+/g)).toEqual(["10.0.0.7", "10.0.0.6"]);
+      expect(text.match(/10\.0\.0\.\d+/g)).toEqual(["10.0.0.7", "10.0.0.6", "10.0.0.9", "10.0.0.10"]);
     }
   });
 });
