@@ -57,7 +57,7 @@ export function printEther(ctx: DissectContext, off: number, lenBytes: number): 
     printIp6(ctx, inner, innerLen);
   } else {
     if (!ctx.options.link) printHeader(ctx, off, type, lenBytes);
-    printHexAscii(ctx, inner, ctx.snapEnd);
+    if (!ctx.options.quiet) printHexAscii(ctx, inner, ctx.snapEnd);
   }
 }
 
@@ -110,7 +110,6 @@ function arpText(ctx: DissectContext, off: number): string | null {
 
 /** The bytes `[off, end)` sixteen a line, in hexadecimal and ASCII (hex_and_ascii_print). */
 function printHexAscii(ctx: DissectContext, off: number, end: number): void {
-  if (ctx.options.quiet) return;
   for (let line = off; line < end; line += 16) {
     const bytes = ctx.bytes.subarray(line, Math.min(line + 16, end));
     let ascii = "";

@@ -89,6 +89,8 @@ function createOverlay(
   { engine }: DockerContext,
 ): ToolOutput {
   const control = engine.control();
+  const options = labelMap(flags.list("opt"));
+  if (options.has("encrypted")) throw new NotModelledError("docker network create --opt encrypted (IPsec)");
   const spec = {
     name,
     driver: "overlay",
@@ -96,7 +98,7 @@ function createOverlay(
     attachable: flags.on("attachable"),
     internal: flags.on("internal"),
     labels: labelMap(flags.list("label")),
-    options: labelMap(flags.list("opt")),
+    options,
     subnet,
     gateway,
   };
