@@ -13,6 +13,7 @@ import {
   TRACE_DROP,
   TRACE_FORWARD,
   TRACE_IPVS_NEW,
+  TRACE_JUMP,
   TRACE_LOCAL,
   TRACE_NAT,
   TRACE_POLICY,
@@ -91,12 +92,15 @@ function jumpTarget(record: TraceRecord, next: TraceRecord | undefined): string 
   return here.table.name === there.table.name && target === there.name ? here.name : null;
 }
 
+/** What became of one end of the packet: the original tuple's as the rules say, the reply's back to what it was. */
 function natText(record: TraceRecord): string {
   const conn = record.ref as TracedConn;
-  if (record.a === 1) {
-    return `nat destination ${endpoint(conn.origDst, conn.origDport)} -> ${endpoint(conn.replSrc, conn.replSport)}`;
-  }
-  return `nat source ${endpoint(conn.origSrc, conn.origSport)} -> ${endpoint(conn.replDst, conn.replDport)}`;
+  const orig = [endpoint(conn.origSrc, conn.origSport), endpoint(conn.origDst, conn.origDport)];
+  const repl = [endpoint(conn.replSrc, conn.replSport), endpoint(conn.replDst, conn.replDport)];
+  const reply = record.b === 1;
+  if (record.a === 1)
+    return `nat destination ${reply ? `${repl[1]} -> ${orig[0]}` : `${orig[1]} -> ${repl[0]}`}`;
+  return `nat source ${reply ? `${repl[0]} -> ${orig[1]}` : `${orig[0]} -> ${repl[1]}`}`;
 }
 
 function conntrackText(conn: TracedConn): string {
@@ -152,7 +156,7 @@ function recordText(record: TraceRecord): string {
 }
 
 /**
- * The lines for these records. A jump and what it led to are one line:
+ * The lines for these records. A jump and what it led to are one line, a jump that led to nothing is none:
  * `nat PREROUTING -> DOCKER-INGRESS #1 DNAT to 172.18.0.2:8080`.
  */
 export function traceLines(records: readonly TraceRecord[]): string[] {
@@ -164,6 +168,7 @@ export function traceLines(records: readonly TraceRecord[]): string[] {
       path += `${from} -> `;
       continue;
     }
+    if (records[i].kind === TRACE_RULE && records[i].b === TRACE_JUMP) continue;
     const text = recordText(records[i]);
     const space = text.indexOf(" ");
     lines.push(path === "" ? text : `${text.slice(0, space)} ${path}${text.slice(space + 1)}`);

@@ -22,7 +22,7 @@ export type FramePredicate = (bytes: Uint8Array, view: DataView, off: number, le
 export interface RecorderOptions {
   /** Puts the devices into promiscuous mode while they are recorded. */
   readonly promiscuous?: boolean;
-  /** Has every packet keep a trace from its first frame on, for comments. */
+  /** Has every packet keep a trace, for comments. */
   readonly traces?: boolean;
   /** Records only frames that it takes; null or absent takes all. */
   readonly filter?: FramePredicate | null;

@@ -30,6 +30,7 @@ export function tracePage(
   const run = new PageRun(loaded, { traces: true, recordRun: false });
   run.run(({ command: done }) => terminal.progress(`${done.machine}$ ${done.text}`));
   const { live } = run;
+  live.lab.wait(AFTER_NS);
   const window = live.startCapture(WINDOW);
   const result = live.shell(machine, command, netns ?? "host");
   live.lab.wait(AFTER_NS);

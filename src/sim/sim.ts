@@ -27,7 +27,7 @@ export class Sim {
 
   /** Calls `sink.onEvent(arg)` at `atNs` (not before now). Equal times run in the order of scheduling. */
   schedule(atNs: number, sink: EventSink, arg: unknown = null): void {
-    assert(atNs >= this.now, `event in the past: ${atNs} < ${this.now}`);
+    assert(atNs >= this.now, "event in the past");
     if (this.size === this.times.length) this.grow();
     let i = this.size++;
     const sequence = this.sequence++;

@@ -5,7 +5,7 @@ import { compileFilter } from "../../src/capture/filter.ts";
 import { interfaceLabel, mergePcapng } from "../../src/capture/merge.ts";
 import { readPcap } from "../../src/capture/pcap.ts";
 import { readPcapng } from "../../src/capture/pcapng.ts";
-import { CAPTURE_EPOCH_SEC, Recorder } from "../../src/capture/recorder.ts";
+import { Recorder } from "../../src/capture/recorder.ts";
 import { Machine } from "../../src/host/machine.ts";
 import { devQueueXmit, ETH_P_ARP, ethTypeTrans, netifReceiveSkb } from "../../src/net/core/dev.ts";
 import { DROP } from "../../src/net/core/drop-reason.ts";
@@ -20,6 +20,7 @@ import {
   TRACE_VXLAN_ENCAP,
 } from "../../src/net/core/trace.ts";
 import { Sim } from "../../src/sim/sim.ts";
+import { EPOCH_SECONDS } from "../../src/sim/wall-clock.ts";
 import { runTool } from "../../src/tools/run-tool.ts";
 import { tcpdump } from "../../src/tools/tcpdump.ts";
 import type { Tool, ToolContext, ToolOutput } from "../../src/tools/tool.ts";
@@ -86,9 +87,7 @@ test("one recorder serves many devices, in the order of time", () => {
   arp(lab, lab.a, 4, true);
   expect(recorder.frameCount).toBe(3);
   const first = readPcap(recorder.pcap(0), "a").frames;
-  expect(
-    first.map(({ sec, nsec, bytes }) => [sec - CAPTURE_EPOCH_SEC, nsec, bytes.length, bytes[41]]),
-  ).toEqual([
+  expect(first.map(({ sec, nsec, bytes }) => [sec - EPOCH_SECONDS, nsec, bytes.length, bytes[41]])).toEqual([
     [0, 0, 42, 1],
     [1, 500_000_123, 42, 3],
   ]);
@@ -225,7 +224,7 @@ const HEAD =
   "tcpdump: verbose output suppressed, use -v[v]... for full protocol decode\n" +
   "listening on eth0, link-type EN10MB (Ethernet), snapshot length 262144 bytes\n";
 const LINE = (n: number): string =>
-  `00:00:00.000000 ARP, Request who-has 10.0.0.${n} tell 10.0.0.9, length 28\n`;
+  `04:00:00.000000 ARP, Request who-has 10.0.0.${n} tell 10.0.0.9, length 28\n`;
 
 test("tcpdump -c ends after that many frames", () => {
   const lab = bench();
@@ -271,7 +270,10 @@ test("tcpdump -w writes a file that -r reads", () => {
   const written = dump(
     lab,
     "-i eth0 -c 2 -w x.pcap",
-    () => [1, 2].forEach((n) => arp(lab, lab.a, n, true)),
+    () => {
+      arp(lab, lab.a, 1, true);
+      arp(lab, lab.a, 2, true);
+    },
     files,
   );
   expect(written.stdout).toBe("");

@@ -11,7 +11,12 @@ import { Kernel, type PernetInit } from "../../src/net/core/kernel.ts";
 import type { NetNs } from "../../src/net/core/net-ns.ts";
 import { type Skb, SkbPool } from "../../src/net/core/skb.ts";
 import type { Conn } from "../../src/net/netfilter/conntrack/conn.ts";
-import { conntrackInit, conntrackOf, ctOf } from "../../src/net/netfilter/conntrack/conntrack.ts";
+import {
+  conntrackEnable,
+  conntrackInit,
+  conntrackOf,
+  ctOf,
+} from "../../src/net/netfilter/conntrack/conntrack.ts";
 import type { Conntrack } from "../../src/net/netfilter/conntrack/conntrack-net.ts";
 import { natInit, natOf } from "../../src/net/netfilter/nat/nat.ts";
 import { SEC, Sim } from "../../src/sim/sim.ts";
@@ -53,6 +58,7 @@ export function makeLab(seed = 1, below: readonly PernetInit[] = []): Lab {
   const pool = new SkbPool();
   const kernel = new Kernel("test", sim, pool, new Prng(seed, "test"), [...below, conntrackInit, natInit]);
   const ns = kernel.initNs;
+  conntrackEnable(ns);
   natOf(ns).registerTable(NF_INET_PRE_ROUTING, () => NF_ACCEPT);
   return {
     sim,

@@ -11,7 +11,7 @@ import {
 import type { DeviceOps, NetDevice } from "../../src/net/core/net-device.ts";
 import type { NetNs } from "../../src/net/core/net-ns.ts";
 import type { Skb } from "../../src/net/core/skb.ts";
-import { PacketTrace, TRACE_POLICY, TRACE_RULE } from "../../src/net/core/trace.ts";
+import { PacketTrace, TRACE_JUMP, TRACE_POLICY, TRACE_RULE } from "../../src/net/core/trace.ts";
 import { iptChains } from "../../src/net/ctl/iptables.ts";
 import { iptDoTable } from "../../src/net/netfilter/ip-tables.ts";
 import { type Rule, type TableName, xtOf } from "../../src/net/netfilter/x-tables.ts";
@@ -259,7 +259,8 @@ describe("iptDoTable", () => {
     const other = packet(pool, { src: "10.0.0.9", l4: tcp(1, 2, 2) });
     other.trace = trace;
     walk(ns, other, NF_INET_FORWARD, null, null, "filter");
-    const [rule, policy] = trace.records;
+    const [jump, rule, , policy] = trace.records;
+    expect([jump.kind, jump.a, jump.b]).toEqual([TRACE_RULE, 1, TRACE_JUMP]);
     expect([rule.kind, rule.a, rule.b, (rule.ref as Rule).chain.name]).toEqual([
       TRACE_RULE,
       1,

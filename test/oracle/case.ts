@@ -14,9 +14,12 @@ export interface Station {
   readonly addresses: readonly string[];
 }
 
-/** An answer to a frame that came out of the machine: the same addresses, ports and numbers the other way round. */
+/**
+ * An answer to an IP packet that came out of the machine, sent where it arrived: the same addresses, ports and numbers the
+ * other way round.
+ */
 export interface Answer {
-  /** Which of the IP packets that arrived at this interface: 0 the last, 1 the one before, ... */
+  /** Which of the packets that arrived in the world: 0 the last, 1 the one before, ... */
   readonly back: number;
   /** TCP flags as letters of `CEUAPRSF`; empty for UDP and ICMP. */
   readonly flags: string;
@@ -27,9 +30,9 @@ export interface Answer {
   readonly shift?: number;
 }
 
-/** One frame sent from an interface of the world. */
+/** One frame sent from an interface of the world: bytes, or an answer. */
 export interface Step {
-  readonly at: string;
+  readonly at?: string;
   /** Bytes in hexadecimal, from the destination MAC on. */
   readonly frame?: string;
   readonly answer?: Answer;

@@ -38,6 +38,7 @@ const SO_RCVBUFFORCE = 33;
 const MSG_DONTWAIT = 0x40;
 const ETH_P_ALL = 3;
 const EAGAIN = 11;
+const ENOBUFS = 105;
 const IFNAMSIZ = 16;
 const SIOCGIFFLAGS = 0x8913;
 const IFF_UP = 1;
@@ -110,14 +111,15 @@ export function openSender(): number {
   return check(cSocket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), "packet socket");
 }
 
-/** Sends one frame out of an interface. */
+/** Sends one frame out of an interface; the other end may refuse it (its MTU), which is no error. */
 export function sendFrame(fd: number, ifindex: number, frame: Uint8Array): void {
   const address = new Uint8Array(SOCKADDR_LL_LEN);
   const view = new DataView(address.buffer);
   view.setUint16(0, AF_PACKET, true);
   view.setInt32(4, ifindex, true);
   view.setUint8(11, 6);
-  check(cSendto(fd, frame, frame.length, 0, address, SOCKADDR_LL_LEN), "sendto");
+  const sent = cSendto(fd, frame, frame.length, 0, address, SOCKADDR_LL_LEN);
+  if (sent < 0 && koffi.errno() !== ENOBUFS) throw new CallError("sendto");
 }
 
 export interface CapturedFrame {

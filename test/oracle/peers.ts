@@ -32,10 +32,16 @@ const ANSWER_ID = 0x7000;
 /** MSS 1460, window scale 7, selective acknowledgements. */
 const SYN_OPTIONS = [2, 4, 5, 180, 1, 3, 3, 7, 1, 1, 4, 2];
 
+/** A frame and the interface of the world. */
+export interface Sending {
+  readonly dev: string;
+  readonly frame: Bytes;
+}
+
 export class Peers {
   private readonly one: Case;
-  /** IP packets that arrived, by interface of the world. */
-  private readonly arrived = new Map<string, Bytes[]>();
+  /** IP packets that arrived, and where. */
+  private readonly arrived: Sending[] = [];
   private answers = 0;
 
   constructor(one: Case) {
@@ -43,12 +49,12 @@ export class Peers {
   }
 
   /** Notes what arrived; returns the ARP answers that are due. */
-  hear(seen: readonly Seen[]): { dev: string; frame: Bytes }[] {
-    const due: { dev: string; frame: Bytes }[] = [];
+  hear(seen: readonly Seen[]): Sending[] {
+    const due: Sending[] = [];
     for (const { ns, dev, outgoing, bytes } of seen) {
       if (ns !== WORLD || outgoing || bytes.length < ETH_HLEN) continue;
       const type = get16(bytes, 12);
-      if (type === ETH_P_IP) this.note(dev, bytes);
+      if (type === ETH_P_IP) this.arrived.push({ dev, frame: bytes });
       else if (type === ETH_P_ARP) {
         const frame = this.arpAnswer(dev, bytes);
         if (frame !== null) due.push({ dev, frame });
@@ -57,20 +63,15 @@ export class Peers {
     return due;
   }
 
-  /** The frame that answers what arrived at `dev`; null when nothing did or it cannot be answered. */
-  answer(dev: string, answer: Answer): Bytes | null {
-    const frame = this.arrived.get(dev)?.at(-1 - answer.back);
-    if (frame === undefined || frame.length < ETH_HLEN + 20) return null;
+  /** The answer to a packet that arrived; null when there is none or it cannot be answered. */
+  answer(answer: Answer): Sending | null {
+    const packet = this.arrived.at(-1 - answer.back);
+    if (packet === undefined || packet.frame.length < ETH_HLEN + 20) return null;
+    const { dev, frame } = packet;
     const station = this.one.stations.find(({ at }) => at === dev);
     const source = station === undefined ? macText(frame, 0) : station.mac;
-    const packet = this.answerPacket(frame.subarray(ETH_HLEN), answer);
-    return packet === null ? null : ethernet(macText(frame, 6), source, ETH_P_IP, packet);
-  }
-
-  private note(dev: string, bytes: Bytes): void {
-    const list = this.arrived.get(dev);
-    if (list === undefined) this.arrived.set(dev, [bytes]);
-    else list.push(bytes);
+    const reply = this.answerPacket(frame.subarray(ETH_HLEN), answer);
+    return reply === null ? null : { dev, frame: ethernet(macText(frame, 6), source, ETH_P_IP, reply) };
   }
 
   private arpAnswer(dev: string, bytes: Bytes): Bytes | null {

@@ -143,8 +143,13 @@ export class RealSide implements Side {
     }
   }
 
+  /**
+   * Puts in the paths of namespaces. Bridges do without multicast snooping, which meshwire does not model: with it each
+   * bridge joins a group and sends a report at a random time.
+   */
   private expand(command: string): string {
-    return command.replace(/@([a-z]\w*)/g, (_, name) => `/proc/${process.pid}/fd/${this.namespace(name).fd}`);
+    const whole = command.endsWith("type bridge") ? `${command} mcast_snooping 0` : command;
+    return whole.replace(/@([a-z]\w*)/g, (_, name) => `/proc/${process.pid}/fd/${this.namespace(name).fd}`);
   }
 
   private shell(ns: Namespace, script: string): string {
@@ -152,7 +157,7 @@ export class RealSide implements Side {
     const { status, stdout, stderr, error } = spawnSync("sh", ["-s"], {
       input: script,
       encoding: "utf8",
-      env: { PATH: this.path, LC_ALL: "C", TZ: "UTC" }/fd/${ns.fd}` },
+      env: { PATH: this.path, LC_ALL: "C", TZ: "UTC" },
       timeout: 20_000,
     });
     enterNetns(this.root);

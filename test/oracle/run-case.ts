@@ -1,9 +1,9 @@
 /** Runs a case on both sides and says where they differ. */
-import type { Case } from "./case.ts";
+import type { Case, Step } from "./case.ts";
 import { type Difference, firstDifference } from "./compare.ts";
 import { MeshSide } from "./mesh-side.ts";
-import { type Bytes, fromHex } from "./packet.ts";
-import { Peers } from "./peers.ts";
+import { fromHex } from "./packet.ts";
+import { Peers, type Sending } from "./peers.ts";
 import { type LegacyPath, pause, RealSide } from "./real-side.ts";
 import type { Seen, Side } from "./side.ts";
 
@@ -38,12 +38,12 @@ export class TooSlowError extends Error {
 function drive(one: Case, side: Side): Seen[][] {
   const peers = new Peers(one);
   const frames: Seen[][] = [];
-  for (const { at, frame, answer } of one.steps) {
+  for (const step of one.steps) {
     const seen: Seen[] = [];
-    const bytes = answer === undefined ? fromHex(frame ?? "") : peers.answer(at, answer);
-    let due: { dev: string; frame: Bytes }[] = bytes === null ? [] : [{ dev: at, frame: bytes }];
+    const first = sendingOf(step, peers);
+    let due: Sending[] = first === null ? [] : [first];
     for (let round = 0; due.length > 0 && round < MAX_ROUNDS; round++) {
-      for (const one of due) side.inject(one.dev, one.frame);
+      for (const { dev, frame } of due) side.inject(dev, frame);
       const arrived = side.collect();
       seen.push(...arrived);
       due = peers.hear(arrived);
@@ -51,6 +51,11 @@ function drive(one: Case, side: Side): Seen[][] {
     frames.push(seen);
   }
   return frames;
+}
+
+function sendingOf({ at, frame, answer }: Step, peers: Peers): Sending | null {
+  if (answer !== undefined) return peers.answer(answer);
+  return { dev: at ?? "", frame: fromHex(frame ?? "") };
 }
 
 function askAll(one: Case, side: Side): Map<string, string> {

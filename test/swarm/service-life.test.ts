@@ -27,8 +27,8 @@ function rules(lab: Lab, machine: string, name: string): string {
 }
 
 /** Host name in the answer of a published port. */
-function get(lab: Lab, address: string, port = 8080): string {
-  const client = lab.machine("client");
+function get(lab: Lab, address: string, port = 8080, from = "client"): string {
+  const client = lab.machine(from);
   let text = "";
   const process = client.spawn("curl", client.hostNs, function* (self) {
     const sk = yield* connectTcp(self, parseIp4(address)!, port, { timeoutNs: 3 * SEC });
@@ -124,6 +124,24 @@ describe("a published service", () => {
     const names = lab.machine("swarm-worker1").kernel.namespaces.map((ns) => ns.name);
     expect(names).toEqual(["host", "ingress_sbox", "ovl-ingress"]);
     expect(get(lab, "192.168.200.11")).not.toBe("");
+  });
+});
+
+describe("a port published on the host only", () => {
+  it("is translated for others, and served by docker-proxy on the loopback", () => {
+    const lab = swarmLab();
+    formSwarm(lab);
+    docker(lab, MANAGER, "network create -d overlay mynet");
+    const words =
+      "--constraint node.hostname==swarm-worker1 --publish mode=host,target=80,published=8081 whoami";
+    docker(lab, MANAGER, `service create --name hm --network mynet ${words}`);
+    const name = get(lab, "192.168.200.11", 8081);
+    expect(name).toMatch(/^[0-9a-f]{12}$/);
+    expect(get(lab, "127.0.0.1", 8081, "swarm-worker1")).toBe(name);
+    docker(lab, MANAGER, "service rm hm");
+    lab.wait(10 * SEC);
+    expect(rules(lab, "swarm-worker1", "host")).not.toContain("8081");
+    expect(lab.machine("swarm-worker1").processes.some(({ comm }) => comm === "docker-proxy")).toBe(false);
   });
 });
 

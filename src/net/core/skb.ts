@@ -190,7 +190,7 @@ export class SkbPool {
   /** An empty packet with room for `lenBytes` behind {@link HEADROOM}. */
   alloc(lenBytes: number): Skb {
     const fits = lenBytes + HEADROOM <= SMALL_BYTES;
-    assert(lenBytes + HEADROOM <= LARGE_BYTES, `packet of ${lenBytes} bytes is too long`);
+    assert(lenBytes + HEADROOM <= LARGE_BYTES, "packet is too long");
     const skb = (fits ? this.small : this.large).pop() ?? new Skb(this, fits ? SMALL_BYTES : LARGE_BYTES);
     this.outstanding++;
     skb.live = 1;

@@ -5,8 +5,8 @@
 import type { DropReason } from "./drop-reason.ts";
 
 /** Kinds of record. The meaning of `a`, `b` and `ref` by kind stands in the comment. */
-export const TRACE_RULE = 1; // ref: the Rule that decided, a: its number in the chain from 1, b: verdict
-export const TRACE_NAT = 2; // ref: Conn, a: manip (0 source, 1 destination)
+export const TRACE_RULE = 1; // ref: the Rule that decided, a: its number in the chain from 1, b: verdict, -1 to go on, TRACE_JUMP
+export const TRACE_NAT = 2; // ref: Conn, a: manip (0 source, 1 destination), b: direction (0 original, 1 reply)
 export const TRACE_CT_NEW = 3; // ref: Conn
 export const TRACE_IPVS_NEW = 4; // ref: IpvsConn, a: 1 when scheduled now, 0 when an old one
 export const TRACE_ROUTE = 5; // ref: Dst, a: next hop
@@ -18,6 +18,9 @@ export const TRACE_DROP = 10; // a: DropReason
 export const TRACE_LOCAL = 11; // ref: socket
 export const TRACE_ARP_PROXY = 12; // a: address answered for
 export const TRACE_POLICY = 13; // ref: chain, a: verdict
+
+/** `b` of a TRACE_RULE whose target is another chain. */
+export const TRACE_JUMP = -2;
 
 export interface TraceRecord {
   readonly kind: number;

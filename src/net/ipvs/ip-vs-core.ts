@@ -40,6 +40,7 @@ import {
 import { IFF_LOOPBACK } from "../core/net-device.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import { PACKET_HOST, type Skb } from "../core/skb.ts";
+import { TRACE_IPVS_NEW } from "../core/trace.ts";
 import { icmpSend } from "../ipv4/icmp.ts";
 import { ipRouteMeHarder } from "../ipv4/ip-output.ts";
 import type { IpvsConn } from "./conn.ts";
@@ -110,6 +111,9 @@ function ipVsIn(ns: NetNs, skb: Skb, hook: Hook): Verdict {
     conn = scheduleConn(net, service, protocol, saddr, sport, daddr, dport);
     if (conn === null) return leave(ns, skb, service);
     countConn(net, conn);
+    if (skb.trace !== null) skb.trace.add(TRACE_IPVS_NEW, 1, 0, conn);
+  } else if (skb.trace !== null) {
+    skb.trace.add(TRACE_IPVS_NEW, 0, 0, conn);
   }
   countIn(net, conn, ipTotLen(view, netOff));
   setState(conn, protocol, IP_VS_DIR_INPUT, flags);

@@ -25,7 +25,6 @@ import { type Dst, RTN_LOCAL } from "../core/dst.ts";
 import { NF_ACCEPT, NF_INET_LOCAL_OUT, NF_STOLEN, nfHook, type Verdict } from "../core/hooks.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import type { Skb } from "../core/skb.ts";
-import { TRACE_IPVS_NEW } from "../core/trace.ts";
 import { icmpSend } from "../ipv4/icmp.ts";
 import { ipOutput } from "../ipv4/ip-output.ts";
 import { ipRouteOutput, skbSetRoute } from "../ipv4/route.ts";
@@ -38,7 +37,6 @@ import { IP_VS_CONN_F_DROUTE, IP_VS_CONN_F_LOCALNODE } from "./service.ts";
 /** Sends by the method of the destination; the packet is the caller's only on NF_ACCEPT. */
 export function ipVsXmit(ns: NetNs, skb: Skb, conn: IpvsConn): Verdict {
   const method = conn.dest === null ? IP_VS_CONN_F_LOCALNODE : conn.dest.method;
-  if (skb.trace !== null) skb.trace.add(TRACE_IPVS_NEW, 0, 0, conn);
   if (method === IP_VS_CONN_F_LOCALNODE) return NF_ACCEPT;
   return method === IP_VS_CONN_F_DROUTE ? directRoute(ns, skb, conn) : natXmit(ns, skb, conn);
 }

@@ -14,9 +14,8 @@ import {
 import type { NetDevice } from "../core/net-device.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import type { Skb } from "../core/skb.ts";
-import { TRACE_POLICY, TRACE_RULE } from "../core/trace.ts";
+import { TRACE_JUMP, TRACE_POLICY, TRACE_RULE } from "../core/trace.ts";
 import { ipRouteMeHarder } from "../ipv4/ip-output.ts";
-import { conntrackEnable } from "./conntrack/conntrack.ts";
 import { natOf } from "./nat/nat.ts";
 import { nfLogTrace } from "./nf-log.ts";
 import {
@@ -206,11 +205,12 @@ function noteRecord(
 ): void {
   const { chain, rule, number } = program.origins[r / R_STRIDE];
   const kind = program.rules[r + R_KIND];
-  const verdict = kind === T_DROP ? NF_DROP : kind === T_ACCEPT ? NF_ACCEPT : XT_CONTINUE;
+  const jump = kind === T_JUMP || kind === T_GOTO;
+  const verdict = kind === T_DROP ? NF_DROP : kind === T_ACCEPT ? NF_ACCEPT : jump ? TRACE_JUMP : XT_CONTINUE;
   if (skb.trace !== null) {
     if (rule === null && chain.policy !== null && (chain.rules.length > 0 || verdict === NF_DROP))
       skb.trace.add(TRACE_POLICY, verdict, 0, chain);
-    else if (rule !== null && kind !== T_CONTINUE && kind !== T_RETURN && kind !== T_JUMP && kind !== T_GOTO)
+    else if (rule !== null && kind !== T_CONTINUE && kind !== T_RETURN)
       skb.trace.add(TRACE_RULE, number, verdict, rule);
   }
   if (!skb.nfTrace) return;
@@ -248,7 +248,6 @@ function startTable(table: Table): void {
   const walk: HookFn = (walkNs, skb, hook, inDev, outDev) =>
     iptDoTable(walkNs, skb, hook, inDev, outDev, table);
   if (name === "nat") {
-    conntrackEnable(ns);
     for (const hook of TABLE_HOOKS.nat) natOf(ns).registerTable(hook, walk);
     return;
   }

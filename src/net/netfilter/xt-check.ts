@@ -105,6 +105,11 @@ const TRACKING: ReadonlySet<string> = new Set([
   "CONNMARK",
   "CT",
   "NOTRACK",
+  "DNAT",
+  "SNAT",
+  "MASQUERADE",
+  "REDIRECT",
+  "NETMAP",
 ]);
 
 /** Starts what a rule works with: connection tracking (nf_ct_netns_get). */

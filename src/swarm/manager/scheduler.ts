@@ -78,6 +78,7 @@ function hostPortsFree(node: NodeObject, task: TaskObject, store: Store): boolea
     .tasksOn(node.id)
     .some(
       (other) =>
+        other !== task &&
         isActive(other) &&
         other.ports.some(
           (port) =>
@@ -121,10 +122,11 @@ export class Scheduler {
     for (const task of this.store.tasks.values()) {
       if (task.status.state !== "pending" || task.nodeId === "" || !isActive(task)) continue;
       const node = this.store.nodes.get(task.nodeId);
-      if (node !== undefined && FILTERS.every((filter) => filter.check(node, task, this.store))) {
-        this.assign(task, node);
-        changed = true;
-      }
+      if (node === undefined) continue;
+      const failed = FILTERS.find((filter) => !filter.check(node, task, this.store));
+      if (failed === undefined) this.assign(task, node);
+      else if (!this.refuse(task, failed.explain(1))) continue;
+      changed = true;
     }
     return changed;
   }
@@ -141,12 +143,16 @@ export class Scheduler {
       const reasons = [...failures]
         .sort((a, b) => b[1] - a[1])
         .map(([filter, count]) => filter.explain(count));
-      const text = `no suitable node (${reasons.join("; ")})`;
-      if (task.status.err === text) return false;
-      task.status.err = text;
-      return true;
+      return this.refuse(task, `no suitable node (${reasons.join("; ")})`);
     }
     this.assign(task, this.best(task, candidates));
+    return true;
+  }
+
+  /** Keeps why nobody can take a task. True when that is new. */
+  private refuse(task: TaskObject, why: string): boolean {
+    if (task.status.err === why) return false;
+    task.status.err = why;
     return true;
   }
 

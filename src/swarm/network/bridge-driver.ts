@@ -36,7 +36,7 @@ export class BridgeDriver {
   /** Makes the bridge of a network with its gateway address, and the rules. */
   createNetwork(network: LocalNetwork, icc: boolean): void {
     const ns = this.hostNs;
-    const dev = linkAdd(ns, { kind: "bridge", name: network.bridge });
+    const dev = linkAdd(ns, { kind: "bridge", name: network.bridge, txQueueLen: 0 });
     linkSetAddress(dev, DOCKER_MAC_HI, this.prng.i32());
     if (addressesOf(dev).length === 0) addInterfaceAddress(dev, network.gateway, network.prefixLen);
     const subnet = new Subnet(network.subnet, network.prefixLen);

@@ -9,6 +9,7 @@ import { localPools, type Pool, type PredefinedPools } from "../manager/allocato
 import type { NetworkObject, PortConfig } from "../manager/objects.ts";
 import { BridgeDriver } from "./bridge-driver.ts";
 import { ClusterAgent } from "./cluster-agent.ts";
+import { DockerProxies } from "./docker-proxy.ts";
 import { IngressPorts } from "./ingress.ts";
 import { setupChains } from "./iptables-setup.ts";
 import { applyTweaks, type LoadBalancerHost, LoadBalancers } from "./load-balancer.ts";
@@ -51,6 +52,7 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
   private readonly pools: PredefinedPools = localPools();
   private readonly nameRecords = new Map<string, ServiceRecords>();
   private readonly ingressPorts: IngressPorts;
+  private readonly proxies: DockerProxies;
   private ipvsLoaded = false;
 
   constructor(machine: Machine, prng: Prng) {
@@ -59,6 +61,7 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
     this.bridge = new BridgeDriver(machine.hostNs, prng.stream("bridge"));
     this.balancers = new LoadBalancers(this);
     this.ingressPorts = new IngressPorts(machine);
+    this.proxies = new DockerProxies(machine);
   }
 
   /** Daemon start: chains, and the networks none, host and bridge (docker0). */
@@ -177,7 +180,11 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
   /** Publishes host ports of a container on the network that gives it its gateway. Null when a port is taken. */
   mapPorts(sandbox: Sandbox, ports: readonly PortConfig[]): PortConfig[] | null {
     const endpoint = sandbox.gatewayEndpoint();
-    return endpoint === null ? [] : this.bridge.mapPorts(endpoint, ports);
+    if (endpoint === null || ports.length === 0) return [];
+    const mapped = this.bridge.mapPorts(endpoint, ports);
+    if (mapped === null || mapped.every((port) => this.proxies.start(port, endpoint.addr))) return mapped;
+    this.unmapPorts(endpoint);
+    return null;
   }
 
   /** All endpoints leave (docker_gwbridge last), then the namespace goes. */
@@ -268,11 +275,16 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
     this.agent?.withdraw(endpoint);
     sandbox.leave(endpoint);
     if (network.driver === "bridge") {
-      this.bridge.unmapPorts(endpoint, endpoint.portMappings);
+      this.unmapPorts(endpoint);
       this.bridge.deleteEndpoint(endpoint);
     } else this.overlay!.leave(endpoint);
     const i = network.endpoints.indexOf(endpoint);
     if (i >= 0) network.endpoints.splice(i, 1);
+  }
+
+  private unmapPorts(endpoint: Endpoint): void {
+    for (const port of endpoint.portMappings) this.proxies.stop(port);
+    this.bridge.unmapPorts(endpoint, endpoint.portMappings);
   }
 
   private joinGatewayBridge(sandbox: Sandbox): void {

@@ -58,7 +58,7 @@ export function addBridgeInterface(
   name: string,
   options: InterfaceOptions,
 ): NetDevice {
-  const dev = linkAdd(ns, { kind: "bridge", name: hostName });
+  const dev = linkAdd(ns, { kind: "bridge", name: hostName, txQueueLen: 0 });
   linkSetBridge(dev, { defaultPvid: 0 });
   return configureInterface(dev, name, options);
 }
@@ -74,7 +74,7 @@ function configureInterface(dev: NetDevice, name: string, options: InterfaceOpti
 
 /** A veth pair in `ns`; the kernel registers the peer first. */
 export function createVethPair(ns: NetNs, name: string, peer: string): { dev: NetDevice; peer: NetDevice } {
-  return { dev: linkAdd(ns, { kind: "veth", name, peer }), peer: linkGet(ns, peer) };
+  return { dev: linkAdd(ns, { kind: "veth", name, peer, txQueueLen: 0 }), peer: linkGet(ns, peer) };
 }
 
 /** A namespace as libnetwork makes or takes it: loopback up. */

@@ -151,6 +151,7 @@ export class OverlayDriver {
       l2miss: true,
       l3miss: true,
       dstPort: this.dataPathPort,
+      txQueueLen: 0,
       mtu,
     });
   }

@@ -83,11 +83,6 @@ export class Sandbox {
     return outward.length > 0 && outward.every((endpoint) => endpoint.gateway === 0);
   }
 
-  /** Name that the endpoint's device has inside. */
-  interfaceName(endpoint: Endpoint): string {
-    return endpoint.dev?.name ?? "";
-  }
-
   /** Takes the namespace away; the endpoints have left. */
   destroy(): void {
     this.resolver?.stop();

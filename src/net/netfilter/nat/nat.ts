@@ -33,7 +33,7 @@ import {
   IPS_SRC_NAT,
   IPS_SRC_NAT_DONE,
 } from "../conntrack/conn.ts";
-import { conntrackEnable, conntrackOf, ctOf } from "../conntrack/conntrack.ts";
+import { conntrackOf, ctOf } from "../conntrack/conntrack.ts";
 import { ctDirOf } from "../conntrack/conntrack-core.ts";
 import { Tuple } from "../conntrack/tuple.ts";
 import { nfNatIcmpReplyTranslation, nfNatPacket } from "./nat-packet.ts";
@@ -67,7 +67,6 @@ export class Nat {
     this.tables[hook].push(fn);
     if (this.hooked) return;
     this.hooked = true;
-    conntrackEnable(this.ns);
     const { hooks } = this.ns;
     const name = "nf_nat";
     hooks.register({ name, hook: NF_INET_PRE_ROUTING, priority: NF_IP_PRI_NAT_DST, fn: natPreRouting });
@@ -212,7 +211,8 @@ function natFn(ns: NetNs, skb: Skb, hook: Hook, inDev: NetDevice | null, outDev:
     conntrackOf(ns).kill(conn);
     return NF_DROP;
   }
-  if (nfNatPacket(skb, conn, manip) && skb.trace !== null) skb.trace.add(TRACE_NAT, manip, 0, conn);
+  if (nfNatPacket(skb, conn, manip) && skb.trace !== null)
+    skb.trace.add(TRACE_NAT, manip, ctDirOf(skb.ctInfo), conn);
   return NF_ACCEPT;
 }
 

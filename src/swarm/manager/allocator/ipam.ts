@@ -18,10 +18,6 @@ export class OrdinalSet {
     this.cursor = first;
   }
 
-  has(ordinal: number): boolean {
-    return this.used.has(ordinal);
-  }
-
   /**
    * Takes the next free ordinal after the cursor (serial) or the lowest free one, none of `kept`; -1 when there is none.
    */
@@ -47,10 +43,6 @@ export class OrdinalSet {
 
   release(ordinal: number): void {
     this.used.delete(ordinal);
-  }
-
-  get full(): boolean {
-    return this.used.size >= this.last - this.first + 1;
   }
 }
 

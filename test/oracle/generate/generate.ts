@@ -1,0 +1,31 @@
+/** A case from a seed and the name of a topology. */
+import { Prng } from "../../../src/util/prng.ts";
+import type { Case } from "../case.ts";
+import { randomRules } from "./rules.ts";
+import { TOPOLOGIES } from "./topologies.ts";
+import { Traffic } from "./traffic.ts";
+
+export const TOPOLOGY_NAMES: readonly string[] = Object.keys(TOPOLOGIES);
+
+/** So few that the limit of ICMP errors of a whole namespace (50 at once) is not reached. */
+const MAX_STEPS = 45;
+
+/** Without a topology one is chosen. */
+export function generateCase(seed: number, topology?: string): Case {
+  const prng = new Prng(seed, "oracle");
+  const name = topology ?? prng.stream("topology").pick(TOPOLOGY_NAMES);
+  const network = TOPOLOGIES[name](prng.stream("network"));
+  const traffic = new Traffic(prng.stream("traffic"), network);
+  const size = 5 + prng.stream("size").below(MAX_STEPS - 5);
+  while (traffic.steps.length < size) traffic.more();
+  const firewall = prng.stream("firewall");
+  return {
+    name: `${name}-${seed}`,
+    namespaces: network.namespaces,
+    setup: network.setup,
+    rules: firewall.below(4) === 0 ? network.rules : randomRules(firewall, network),
+    stations: network.stations,
+    listeners: network.listeners,
+    steps: traffic.steps.slice(0, size),
+  };
+}
