@@ -69,6 +69,14 @@ export class IngressLab {
     this.to = { hi: manager.addrHi, lo: manager.addrLo, addr: parseIp4("192.168.200.10")! };
     this.sink = new UdpSock(this.taskNs);
     this.sink.bind(0, UDP_PORT);
+    this.learn();
+  }
+
+  /** One round trip, so that the bridges know where everybody is, as in a flow that is answered. */
+  private learn(): void {
+    const [client] = this.udpClients(1);
+    this.echo([client], new Uint8Array(18), 1);
+    client.close();
   }
 
   /** Datagrams from the client's ports `firstPort` on, one a flow. */
@@ -96,8 +104,8 @@ export class IngressLab {
     }
   }
 
-  /** Takes what has arrived out of the task's socket in place, as a reader that does not copy. */
-  private drain(): void {
+  /** Takes what has arrived out of the task's socket in place, as a reader that does not copy; returns the total so far. */
+  drain(): number {
     const { receiveQueue } = this.sink;
     for (let skb = receiveQueue.shift(); skb !== null; skb = receiveQueue.shift()) {
       this.delivered++;
@@ -105,6 +113,7 @@ export class IngressLab {
       skb.consume();
     }
     this.sink.rmemAlloc = 0;
+    return this.delivered;
   }
 
   /** Client sockets that talk to the service. */

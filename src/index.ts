@@ -16,6 +16,8 @@ export interface LabOptions {
   readonly seed?: number;
   /** Name of the page in error messages. */
   readonly file?: string;
+  /** Files that the page names and does not carry, by name: dumps of nodes to import. */
+  readonly files?: Readonly<Record<string, string>>;
   /** false: the page's commands are not run. */
   readonly run?: boolean;
 }
@@ -36,6 +38,8 @@ export interface LabHandle {
   readonly seed: number;
   /** Virtual time, ns since the start. */
   readonly nowNs: number;
+  /** What imported machines leave out, a line each. */
+  readonly notes: readonly string[];
   /** What came of the page's commands. */
   readonly results: readonly CommandResult[];
   /** Runs a command line; `lab` is the lab's own console. Throws UsageError and NotModelledError. */
@@ -66,7 +70,12 @@ function captureOf(window: CaptureWindow): Capture {
 /** Builds the lab of a page and runs the page's commands. Throws ScenarioError for a bad page. */
 export function createLab(options: LabOptions): LabHandle {
   const file = options.file ?? "lab.md";
-  const loaded = loadPage(file, options.source, options.seed ?? null);
+  const loaded = loadPage(
+    file,
+    options.source,
+    options.seed ?? null,
+    (name) => options.files?.[name] ?? null,
+  );
   const run = new PageRun(loaded, { traces: true, recordRun: false });
   if (options.run !== false) run.run();
   const { live } = run;
@@ -75,6 +84,7 @@ export function createLab(options: LabOptions): LabHandle {
     get nowNs() {
       return live.lab.sim.now;
     },
+    notes: live.lab.notes,
     results: run.results,
     shell: (machine, command, { netns = "host" } = {}) => live.shell(machine, command, netns),
     capture: (name) => captureOf(live.window(name)),

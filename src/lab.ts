@@ -12,6 +12,7 @@ import { SkbPool } from "./net/core/skb.ts";
 import { addressAdd } from "./net/ctl/address.ts";
 import { linkSetUp } from "./net/ctl/link.ts";
 import { routeAdd } from "./net/ctl/route.ts";
+import { xfrmInit } from "./net/ctl/xfrm.ts";
 import { Segment, type SegmentOptions } from "./net/drivers/cable.ts";
 import { loopbackInit } from "./net/drivers/loopback.ts";
 import { nicCreate } from "./net/drivers/nic.ts";
@@ -27,6 +28,7 @@ import { startDocker } from "./swarm/engine.ts";
 import { SwarmFabric } from "./swarm/fabric.ts";
 import { type ImageDecl, imageTable } from "./swarm/images.ts";
 import type { Pins } from "./swarm/pins.ts";
+import { type ImportSpec, importMachine } from "./tools/import/import-machine.ts";
 import { InvariantError, SysError, UsageError } from "./util/errors.ts";
 import { Prng } from "./util/prng.ts";
 import { prefixToMask } from "./wire/address.ts";
@@ -49,6 +51,8 @@ export interface NicSpec {
   readonly address: number;
   /** Upper 16 and lower 32 bits; null: made of the address. */
   readonly mac: { readonly hi: number; readonly lo: number } | null;
+  /** Name of the card of an imported machine. */
+  readonly dev?: string;
 }
 
 export interface MachineSpec {
@@ -66,6 +70,8 @@ export interface MachineSpec {
   readonly sysctl: readonly (readonly [string, string])[];
   /** Source ports that its own connections take first, in order. */
   readonly ports: readonly number[];
+  /** The machine stands as a dump of a real node has it; `nics` says where its cards hang. */
+  readonly imported?: ImportSpec;
 }
 
 export interface LabSpec {
@@ -85,6 +91,7 @@ const PERNET: readonly PernetInit[] = [
   natInit,
   netfilterInit,
   ipvsInit,
+  xfrmInit,
   bridgeNetfilterInit,
 ];
 
@@ -132,6 +139,8 @@ export class Lab {
   readonly fabric: SwarmFabric;
   /** Hear of the devices of every namespace, also of those that come later. */
   readonly watchers: DeviceListener[] = [];
+  /** What imported machines leave out. */
+  readonly notes: string[] = [];
   private readonly prng: Prng;
 
   constructor(spec: LabSpec) {
@@ -192,18 +201,29 @@ export class Lab {
     const kernel = new Kernel(spec.name, this.sim, this.pool, prng, [...PERNET, (ns) => this.watch(ns)]);
     const machine = new Machine(spec.name, kernel);
     const ns = machine.hostNs;
-    kernel.enter();
-    linkSetUp(ns.device("lo")!);
-    spec.nics.forEach((nic, i) => {
-      this.plug(machine, `eth${i}`, nic);
-    });
-    kernel.leave();
+    if (spec.imported === undefined) {
+      kernel.enter();
+      linkSetUp(ns.device("lo")!);
+      spec.nics.forEach((nic, i) => {
+        this.plug(machine, `eth${i}`, nic);
+      });
+      kernel.leave();
+      this.addDefaultRoute(machine, spec);
+    } else this.import(machine, spec, spec.imported);
     for (const [name, value] of spec.sysctl) setParameter(machine, name, value);
     if (spec.forward) ns.sysctl.set("net.ipv4.ip_forward", "1");
-    this.addDefaultRoute(machine, spec);
     machine.nameservers = [...spec.nameservers];
     sockOf(ns).pinnedPorts.push(...spec.ports);
     return machine;
+  }
+
+  private import(machine: Machine, { nics }: MachineSpec, imported: ImportSpec): void {
+    const notes = importMachine(machine, imported, (dev) => {
+      const nic = nics.find((one) => one.dev === dev.name);
+      if (nic !== undefined) this.segments.get(nic.segment)!.attach(dev);
+      return nic !== undefined;
+    });
+    this.notes.push(...notes);
   }
 
   private plug(machine: Machine, name: string, nic: NicSpec): void {

@@ -21,6 +21,8 @@ import {
   TRACE_RULE,
   TRACE_VXLAN_DECAP,
   TRACE_VXLAN_ENCAP,
+  TRACE_XFRM_IN,
+  TRACE_XFRM_OUT,
   type TraceRecord,
 } from "../net/core/trace.ts";
 import { formatIp4 } from "../wire/address.ts";
@@ -120,6 +122,10 @@ function routeText(record: TraceRecord): string {
   return `route via ${formatIp4(record.a)} dev ${dst.dev.name}`;
 }
 
+function espText({ a, b }: TraceRecord): string {
+  return `spi 0x${(a >>> 0).toString(16).padStart(8, "0")} seq ${b >>> 0}`;
+}
+
 function recordText(record: TraceRecord): string {
   switch (record.kind) {
     case TRACE_RULE:
@@ -140,6 +146,10 @@ function recordText(record: TraceRecord): string {
       return `vxlan encap vni ${record.b} to ${formatIp4(record.a)}`;
     case TRACE_VXLAN_DECAP:
       return `vxlan decap vni ${record.b} from ${formatIp4(record.a)}`;
+    case TRACE_XFRM_OUT:
+      return `esp encrypt ${espText(record)}`;
+    case TRACE_XFRM_IN:
+      return `esp decrypt ${espText(record)}`;
     case TRACE_DROP:
       return `drop ${dropReasonName(record.a)}`;
     case TRACE_LOCAL:

@@ -2,15 +2,16 @@
  * Records the frames of many devices into growing buffers: per frame only numbers and bytes are stored, so a capture
  * costs a copy and nothing else. Files are made afterwards.
  *
- *     meta, 5 doubles a frame:  time ns | interface * 8 + packet type | offset in data | length | trace records so far
+ *     meta, 5 doubles a frame:  time ns | interface * 8 + packet type | place in the store | length | trace records so far
  */
-import type { NetDevice, Tap } from "../net/core/net-device.ts";
+import { IFF_LOOPBACK, type NetDevice, type Tap } from "../net/core/net-device.ts";
 import { PACKET_OUTGOING, type PacketType, type Skb, type SkbPool } from "../net/core/skb.ts";
 import { PacketTrace } from "../net/core/trace.ts";
 import { SEC, type Sim } from "../sim/sim.ts";
 import { WaitQueue } from "../sim/wait-queue.ts";
 import { EPOCH_SECONDS } from "../sim/wall-clock.ts";
 import type { CapturedFrame } from "./frame.ts";
+import { FrameStore } from "./frame-store.ts";
 import { PcapWriter } from "./pcap.ts";
 import { addTap, removeTap, setPromiscuity } from "./tap.ts";
 
@@ -49,6 +50,8 @@ class PortTap implements Tap {
   }
 
   frame(_dev: NetDevice, skb: Skb, frameOff: number, outgoing: boolean): void {
+    // libpcap leaves out what the loopback device sends: the same frame is about to be received.
+    if (outgoing && (this.dev.flags & IFF_LOOPBACK) !== 0) return;
     this.recorder.append(this.interfaceId, skb, frameOff, outgoing);
   }
 }
@@ -66,8 +69,7 @@ export class Recorder {
   /** The pool whose packets get traces for this recorder, null while none do. */
   private tracedPool: SkbPool | null = null;
   private meta = new Float64Array(META * 64);
-  private data = new Uint8Array(1 << 14);
-  private dataLength = 0;
+  private readonly store = new FrameStore();
   private readonly traceRefs: (PacketTrace | null)[] = [];
 
   constructor(sim: Sim, options: RecorderOptions = {}) {
@@ -118,18 +120,13 @@ export class Recorder {
   append(interfaceId: number, skb: Skb, frameOff: number, outgoing: boolean): void {
     const lenBytes = skb.tail - frameOff;
     if (this.filter !== null && !this.filter(skb.bytes, skb.view, frameOff, lenBytes)) return;
-    const start = this.dataLength;
-    if (start + lenBytes > this.data.length) this.growData(start + lenBytes);
-    const data = this.data;
-    const bytes = skb.bytes;
-    for (let i = 0; i < lenBytes; i++) data[start + i] = bytes[frameOff + i];
-    this.dataLength = start + lenBytes;
+    const place = this.store.add(skb.bytes, skb.view, frameOff, lenBytes);
     const at = this.frameCount * META;
     if (at === this.meta.length) this.growMeta();
     const meta = this.meta;
     meta[at] = this.sim.now;
     meta[at + 1] = interfaceId * 8 + (outgoing ? PACKET_OUTGOING : skb.pktType);
-    meta[at + 2] = start;
+    meta[at + 2] = place;
     meta[at + 3] = lenBytes;
     if (this.options.traces === true) {
       skb.trace ??= new PacketTrace();
@@ -157,10 +154,9 @@ export class Recorder {
     return this.framePacketType(index) === PACKET_OUTGOING;
   }
 
-  /** The bytes of a frame; a window that is good until the next frame arrives. */
+  /** The bytes of a frame; not a copy. */
   frameBytes(index: number): Uint8Array {
-    const start = this.meta[index * META + 2];
-    return this.data.subarray(start, start + this.meta[index * META + 3]);
+    return this.store.at(this.meta[index * META + 2], this.meta[index * META + 3]);
   }
 
   /** The trace of a frame's packet, null when there was none, and how many records it had when the frame passed. */
@@ -196,12 +192,6 @@ export class Recorder {
       writer.add(wallSec(timeNs), timeNs % SEC, bytes, 0, bytes.length);
     }
     return writer.finish();
-  }
-
-  private growData(needed: number): void {
-    const bigger = new Uint8Array(Math.max(needed, this.data.length * 2));
-    bigger.set(this.data.subarray(0, this.dataLength));
-    this.data = bigger;
   }
 
   private growMeta(): void {

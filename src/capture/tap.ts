@@ -1,5 +1,5 @@
 /** Several observers on one device: the device has one slot, as a packet socket list would (net/packet/af_packet.c). */
-import { IFF_PROMISC, type NetDevice, type Tap } from "../net/core/net-device.ts";
+import type { NetDevice, Tap } from "../net/core/net-device.ts";
 import type { Skb } from "../net/core/skb.ts";
 
 /** Shows each frame to every member, in the order they came. */
@@ -38,7 +38,5 @@ export function setPromiscuity(dev: NetDevice, change: 1 | -1): void {
   dev.promiscuity += change;
   const after = dev.promiscuity > 0;
   if (before === after) return;
-  if (after) dev.flags |= IFF_PROMISC;
-  else dev.flags &= ~IFF_PROMISC;
   dev.ns.kernel.printk(`device ${dev.name} ${after ? "entered" : "left"} promiscuous mode`);
 }

@@ -1,7 +1,8 @@
 /** Reading pages and captures, writing results. Throws {@link FileError} in the system's words. */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import type { CaptureWindow } from "../scenario/capture-window.ts";
+import { type LoadedPage, loadPage } from "../scenario/run-page.ts";
 import { FileError } from "./failure.ts";
 
 const WORDS: Record<string, string> = {
@@ -25,6 +26,15 @@ function attempt<T>(path: string, action: () => T): T {
 
 export const readBytes = (path: string): Uint8Array => attempt(path, () => readFileSync(path));
 export const readText = (path: string): string => attempt(path, () => readFileSync(path, "utf8"));
+
+/** Reads and checks a page; the files that it names stand relative to it. */
+export function readPage(file: string, seed: number | null): LoadedPage {
+  const beside = (name: string) => {
+    const path = resolve(dirname(file), name);
+    return existsSync(path) ? readText(path) : null;
+  };
+  return loadPage(file, readText(file), seed, beside);
+}
 
 export function writeFile(path: string, content: string | Uint8Array): void {
   attempt(path, () => writeFileSync(path, content));

@@ -2,6 +2,7 @@
 import { fileURLToPath } from "node:url";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { pcapText, readingFromText } from "../capture/dissect.ts";
+import { COLLECT_SCRIPT } from "../tools/import/collect-script.ts";
 import { BAD_INPUT, OK, reportFailure } from "./failure.ts";
 import { readBytes, readText } from "./files.ts";
 import { runPage } from "./run.ts";
@@ -56,12 +57,23 @@ function seedOf(file: string, given: number | undefined): number {
 
 const SEED_HELP = "seed of everything that is left to chance (wins over the page's)";
 
+/** One line for bad words: what is wrong, and where the right ones are written. */
+function errorLine(command: string): (text: string, write: (text: string) => void) => void {
+  return (text, write) => {
+    const what = text
+      .replace(/^error: /, "")
+      .trim()
+      .replace(/\.?\s*\n\s*/g, " ");
+    write(`meshwire: ${what.replace(/\.$/, "")} (see ${command} --help)\n`);
+  };
+}
+
 function build(terminal: Terminal, outcome: Outcome): Command {
   const program = new Command("meshwire")
     .description("A packet-level emulator of Docker Swarm's ingress and overlay networks.")
     .version(version())
     .exitOverride()
-    .showHelpAfterError("(see meshwire --help)");
+    .configureOutput({ outputError: errorLine("meshwire") });
   addRun(program, terminal, outcome);
   addShell(program, terminal, outcome);
   addTrace(program, terminal, outcome);
@@ -72,8 +84,14 @@ function build(terminal: Terminal, outcome: Outcome): Command {
     .action((files: string[]) => {
       for (const file of files) printCapture(file, terminal);
     });
+  program
+    .command("collect")
+    .description(
+      "print a shell script that makes a dump of a real node: run it there as root, then `import:` the dump in a lab page",
+    )
+    .action(() => terminal.out(COLLECT_SCRIPT));
   for (const command of program.commands)
-    command.exitOverride().showHelpAfterError(`(see meshwire ${command.name()} --help)`);
+    command.exitOverride().configureOutput({ outputError: errorLine(`meshwire ${command.name()}`) });
   return program;
 }
 

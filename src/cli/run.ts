@@ -2,11 +2,13 @@
 import { join } from "node:path";
 import { requestLine, tcpRequests } from "../scenario/requests.ts";
 import { resultDocument } from "../scenario/result-document.ts";
-import { type CommandResult, loadPage, PageRun } from "../scenario/run-page.ts";
+import { type CommandResult, PageRun } from "../scenario/run-page.ts";
 import { updatePage } from "../scenario/update-page.ts";
 import { EXPECTATION_FAILED, OK } from "./failure.ts";
-import { readText, writeFile, writeWindow } from "./files.ts";
+import { readPage, writeFile, writeWindow } from "./files.ts";
 import type { Terminal } from "./terminal.ts";
+
+const COLUMNS = 80;
 
 export interface RunOptions {
   readonly seed: number | null;
@@ -18,11 +20,12 @@ export interface RunOptions {
 
 /** Returns the exit status. Throws ScenarioError and FileError. */
 export function runPage(file: string, options: RunOptions, terminal: Terminal): number {
-  const loaded = loadPage(file, readText(file), options.seed);
+  const loaded = readPage(file, options.seed);
   const run = new PageRun(loaded, {
     traces: options.captures !== null,
     recordRun: options.captures !== null,
   });
+  if (!options.quiet) for (const note of run.live.lab.notes) terminal.err(`note: ${note}\n`);
   const total = loaded.page.commands.length;
   const progress = () => {
     const next = loaded.page.commands[run.results.length];
@@ -48,6 +51,19 @@ export function runPage(file: string, options: RunOptions, terminal: Terminal): 
   return run.failures === 0 ? OK : EXPECTATION_FAILED;
 }
 
+/** Breaks a line at spaces so that it fits; what follows is indented. */
+function wrap(line: string, indent: string): string {
+  const lines: string[] = [];
+  let rest = line;
+  while (rest.length > COLUMNS) {
+    const at = rest.lastIndexOf(" ", COLUMNS);
+    if (at <= indent.length) break;
+    lines.push(rest.slice(0, at));
+    rest = indent + rest.slice(at + 1);
+  }
+  return [...lines, rest].join("\n");
+}
+
 function printTranscript({ command, result }: CommandResult, terminal: Terminal): void {
   terminal.out(`${terminal.dim(`${command.machine}$`)} ${command.text}\n`);
   if (result.text !== "") terminal.out(result.text.endsWith("\n") ? result.text : `${result.text}\n`);
@@ -71,7 +87,8 @@ function printRequests(run: PageRun, terminal: Terminal): void {
     const requests = tcpRequests(window.recorder);
     if (requests.length === 0) continue;
     terminal.out(`\nConnections in capture ${window.name}:\n`);
-    for (const request of requests) terminal.out(`  ${requestLine(request, run.live.lab.spec)}\n`);
+    for (const request of requests)
+      terminal.out(`${wrap(`  ${requestLine(request, run.live.lab.spec)}`, "    ")}\n`);
   }
 }
 
@@ -85,14 +102,13 @@ function writeCaptures(run: PageRun, folder: string, quiet: boolean, terminal: T
   if (quiet || windows.length === 0) return;
   const first = join(folder, windows[0].name, "all.pcapng");
   terminal.out(`\nCaptures: ${files} files in ${folder} (${windows.map(({ name }) => name).join(", ")})\n`);
-  terminal.out(`Open one: wireshark ${first}    or: npx meshwire pcap ${first}\n`);
+  terminal.out(`Open one: wireshark ${first}\n      or: npx meshwire pcap ${first}\n`);
 }
 
 function printCount(file: string, run: PageRun, terminal: Terminal): void {
   const checked = run.results.filter(({ ok }) => ok !== null).length;
   const seconds = (run.live.lab.sim.now / 1e9).toFixed(3);
   const verdict = run.failures === 0 ? "all as expected" : `${run.failures} not as expected`;
-  terminal.out(
-    `\n${file}: ${run.results.length} commands in ${seconds} s of virtual time, ${checked} checked, ${verdict} (seed ${run.live.lab.seed})\n`,
-  );
+  const count = `${file}: ${run.results.length} commands, ${checked} checked, ${verdict}`;
+  terminal.out(`\n${wrap(`${count} (seed ${run.live.lab.seed}, ${seconds} s)`, "  ")}\n`);
 }

@@ -1,13 +1,13 @@
 /** `meshwire shell`: one prompt for all machines. `@NAME` changes the machine, `@lab` is the lab's own console. */
 import { createInterface } from "node:readline";
 import type { LiveLab } from "../scenario/live-lab.ts";
-import { loadPage, PageRun } from "../scenario/run-page.ts";
+import { PageRun } from "../scenario/run-page.ts";
 import { BUILTINS } from "../scenario/shell/builtins.ts";
 import { UTILITIES } from "../scenario/shell/text/table.ts";
 import { TOOLS } from "../tools/registry.ts";
 import { NotModelledError, UsageError } from "../util/errors.ts";
 import { OK } from "./failure.ts";
-import { readText } from "./files.ts";
+import { readPage } from "./files.ts";
 import type { Terminal } from "./terminal.ts";
 
 const LAB_WORDS = ["wait", "capture start", "capture stop", "cut", "heal", "set", "partition"];
@@ -20,7 +20,7 @@ export async function shellOnPage(
   runPage: boolean,
   terminal: Terminal,
 ): Promise<number> {
-  const loaded = loadPage(file, readText(file), seed);
+  const loaded = readPage(file, seed);
   const run = new PageRun(loaded, { traces: true, recordRun: false });
   if (runPage) run.run(({ command }) => terminal.progress(`${command.machine}$ ${command.text}`));
   const machines = [...run.live.lab.machines.keys(), "lab"];

@@ -1,11 +1,11 @@
 /** `meshwire trace`: runs a page, then one more command, and tells every hop of its packets. */
 import { Dissector, PLAIN } from "../capture/dissect.ts";
 import { frameComments, interfaceLabel } from "../capture/merge.ts";
-import { loadPage, PageRun } from "../scenario/run-page.ts";
+import { PageRun } from "../scenario/run-page.ts";
 import { SEC } from "../sim/sim.ts";
 import { UsageError } from "../util/errors.ts";
 import { OK } from "./failure.ts";
-import { readText } from "./files.ts";
+import { readPage } from "./files.ts";
 import type { Terminal } from "./terminal.ts";
 
 const WINDOW = "trace";
@@ -20,7 +20,7 @@ export function tracePage(
   seed: number | null,
   terminal: Terminal,
 ): number {
-  const loaded = loadPage(file, readText(file), seed);
+  const loaded = readPage(file, seed);
   const [machine, netns] = from.split("/");
   if (!loaded.spec.machines.some(({ name }) => name === machine))
     throw new UsageError(

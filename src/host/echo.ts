@@ -6,6 +6,8 @@ import { IPPROTO_ICMP } from "../wire/ipv4.ts";
 import type { Process } from "./process.ts";
 import { openRaw } from "./socket.ts";
 
+const STAMP_BYTES = 16;
+
 export interface EchoReply {
   readonly kind: "reply";
   readonly seq: number;
@@ -37,16 +39,23 @@ export class EchoSocket {
     this.ident = pingGetPort(process.machine.kernel);
   }
 
-  /** Sends request `seq` with `size` data bytes counting up; the first eight stand for a time. SysError. */
+  /** Sends request `seq` with `size` data bytes counting up; the first sixteen stand for a time. SysError. */
   send(addr: number, seq: number, size: number): void {
-    const packet = new Uint8Array(8 + size);
+    const data = new Uint8Array(size);
+    for (let i = 0; i < size; i++) data[i] = i & 0xff;
+    if (size >= STAMP_BYTES) stamp(data, this.sk.ns.kernel.sim.now);
+    this.sendData(addr, seq, data);
+  }
+
+  /** Sends request `seq` with this data. SysError. */
+  sendData(addr: number, seq: number, data: Uint8Array): void {
+    const packet = new Uint8Array(8 + data.length);
     packet[0] = ICMP_ECHO;
     packet[4] = this.ident >> 8;
     packet[5] = this.ident & 0xff;
     packet[6] = (seq >> 8) & 0xff;
     packet[7] = seq & 0xff;
-    for (let i = 0; i < size; i++) packet[8 + i] = i & 0xff;
-    if (size >= 16) stamp(packet, this.sk.ns.kernel.sim.now);
+    packet.set(data, 8);
     this.sk.send(packet, addr);
   }
 
@@ -79,11 +88,11 @@ export class EchoSocket {
   }
 }
 
-/** Writes the time as struct timeval (64-bit little endian seconds and microseconds) behind the header. */
-function stamp(packet: Uint8Array, nowNs: number): void {
-  const view = new DataView(packet.buffer);
-  view.setUint32(8, Math.floor(nowNs / 1e9), true);
+/** Writes the time as struct timeval: 64-bit little endian seconds and microseconds. */
+function stamp(data: Uint8Array, nowNs: number): void {
+  const view = new DataView(data.buffer);
+  view.setUint32(0, Math.floor(nowNs / 1e9), true);
+  view.setUint32(4, 0, true);
+  view.setUint32(8, Math.floor(nowNs / 1e3) % 1_000_000, true);
   view.setUint32(12, 0, true);
-  view.setUint32(16, Math.floor(nowNs / 1e3) % 1_000_000, true);
-  view.setUint32(20, 0, true);
 }

@@ -34,6 +34,13 @@ export function* sleep(ns: number): Co<void> {
   yield { timeoutNs: ns };
 }
 
+/**
+ * Gives the processor to those that were just woken (cond_resched): a server of the same machine answers meanwhile.
+ */
+export function* giveWay(): Co<void> {
+  yield { timeoutNs: 2 * WAKEUP_NS };
+}
+
 /** Waits until `queue` is woken; "timeout" when `timeoutNs` is over before. */
 export function* waitFor(queue: WaitQueue, timeoutNs?: number): Co<Wake> {
   return yield timeoutNs === undefined ? { queues: [queue] } : { queues: [queue], timeoutNs };

@@ -3,7 +3,6 @@
  * truncated answer, two attempts of five seconds a server.
  */
 
-import type { NetNs } from "../net/core/net-ns.ts";
 import { sockOf } from "../net/ipv4/sock.ts";
 import type { UdpSock } from "../net/ipv4/udp-sock.ts";
 import { SysError } from "../util/errors.ts";
@@ -21,8 +20,9 @@ import {
   dnsRcode,
   encodeDns,
 } from "../wire/dns.ts";
-import type { Co, Process } from "./process.ts";
-import { closeSocket, connectTcp, openUdp, recvTcp, recvUdp, sendTcp } from "./socket.ts";
+import { frameDns, readDnsFrame } from "./dns-stream.ts";
+import { type Co, giveWay, type Process } from "./process.ts";
+import { closeSocket, connectTcp, openUdp, recvUdp, sendTcp } from "./socket.ts";
 
 const DNS_PORT = 53;
 const SEC = 1_000_000_000;
@@ -39,15 +39,15 @@ export interface ResolverConfig {
   readonly hosts?: ReadonlyMap<string, number>;
 }
 
-const configs = new WeakMap<NetNs, ResolverConfig>();
+const configs = new WeakMap<Process, ResolverConfig>();
 
-/** Gives a namespace (a container) its own files; without, the machine's name servers count. */
-export function setResolverConfig(ns: NetNs, config: ResolverConfig): void {
-  configs.set(ns, config);
+/** Gives a process files of its own, as a container has them; without, the machine's name servers count. */
+export function setResolverConfig(process: Process, config: ResolverConfig): void {
+  configs.set(process, config);
 }
 
 export function resolverConfigOf(process: Process): ResolverConfig {
-  return configs.get(process.ns) ?? { nameservers: process.machine.nameservers };
+  return configs.get(process) ?? { nameservers: process.machine.nameservers };
 }
 
 /** Why a name has no address: EAI_NONAME (it does not exist), EAI_AGAIN (no answer), EAI_NODATA. */
@@ -127,7 +127,11 @@ function* askServer(
   const sk = openUdp(process);
   try {
     sk.connect(server, DNS_PORT);
-    for (const query of queries) sk.send(encodeDns(query, false));
+    for (const [i, query] of queries.entries()) {
+      // sendmmsg(2) gives the processor away between two messages.
+      if (i > 0) yield* giveWay();
+      sk.send(encodeDns(query, false));
+    }
     const messages = yield* collect(sk, queries, timeoutNs);
     if (messages === null) return null;
     for (let i = 0; i < messages.length; i++)
@@ -164,22 +168,9 @@ function* askTcp(
 ): Co<DnsMessage | null> {
   const sk = yield* connectTcp(process, server, DNS_PORT, { timeoutNs });
   try {
-    const body = encodeDns(query, false);
-    const frame = new Uint8Array(body.length + 2);
-    frame[0] = body.length >> 8;
-    frame[1] = body.length & 0xff;
-    frame.set(body, 2);
-    yield* sendTcp(sk, frame);
-    let got = new Uint8Array(0);
-    while (got.length < 2 || got.length < 2 + got[0] * 256 + got[1]) {
-      const data = yield* recvTcp(sk, 65536, timeoutNs);
-      if (data === null || data.length === 0) return null;
-      const joined = new Uint8Array(got.length + data.length);
-      joined.set(got);
-      joined.set(data, got.length);
-      got = joined;
-    }
-    return decodeDns(got, 2, 2 + got[0] * 256 + got[1]);
+    yield* sendTcp(sk, frameDns(encodeDns(query, false)));
+    const bytes = yield* readDnsFrame(sk, timeoutNs);
+    return bytes === null ? null : decodeDns(bytes);
   } finally {
     closeSocket(process, sk);
   }

@@ -32,6 +32,10 @@ export interface ConnectOptions {
   readonly device?: NetDevice;
   /** TCP_NODELAY. */
   readonly noDelay?: boolean;
+  /** TCP_MAXSEG. */
+  readonly maxSegment?: number;
+  /** false: the source port is not one of those that a lab page pins. */
+  readonly usesPins?: boolean;
 }
 
 /** A listening TCP socket on `addr` (0: any) and `port`. EADDRINUSE, EADDRNOTAVAIL. */
@@ -60,6 +64,8 @@ export function* connectTcp(
   try {
     if (options.device !== undefined) sk.boundDev = options.device;
     if (options.noDelay === true) sk.noDelay = true;
+    sk.usesPins = options.usesPins ?? true;
+    if (options.maxSegment !== undefined) sk.userMss = options.maxSegment;
     if (options.sport || options.saddr) tcpBind(sk, options.saddr ?? 0, options.sport ?? 0);
     const deadline = options.timeoutNs === undefined ? undefined : sim.now + options.timeoutNs;
     tcpConnect(sk, addr, port);

@@ -11,9 +11,10 @@ import {
   prefixToMask,
 } from "../wire/address.ts";
 import { type FrontMatter, type FrontMatterPlaces, suggestion } from "./front-matter.ts";
+import { type FileReader, importedMachine } from "./machine-import.ts";
 import { parseDuration, parseFraction, parseRate, parseSize } from "./units.ts";
 
-const MACHINE_KEYS = ["docker", "forward", "gateway", "dns", "sysctl"];
+const MACHINE_KEYS = ["docker", "forward", "gateway", "dns", "sysctl", "import", "listen"];
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
 
 type Segments = FrontMatter["segments"];
@@ -51,12 +52,20 @@ export function segmentOption(
     : { option: quantity.option, value: number };
 }
 
-/** Throws a ScenarioError for the first thing that is wrong. `seed` wins over that of the page. */
-export function labSpec(data: FrontMatter, places: FrontMatterPlaces, seed: number | null): LabSpec {
+/**
+ * Throws a ScenarioError for the first thing that is wrong. `seed` wins over that of the page; `readFile` gives the dumps
+ * that machines are imported from.
+ */
+export function labSpec(
+  data: FrontMatter,
+  places: FrontMatterPlaces,
+  seed: number | null,
+  readFile: FileReader = () => null,
+): LabSpec {
   const segments = Object.keys(data.segments).map((name) => segmentSpec(name, data.segments, places));
   checkOverlap(segments, places);
   const machines = Object.entries(data.machines).map(([name, keys]) =>
-    machineSpec(name, keys, data, segments, places),
+    machineSpec(name, keys, data, segments, places, readFile),
   );
   checkDuplicates(machines, places);
   checkPins(data, places);
@@ -141,6 +150,7 @@ function machineSpec(
   data: FrontMatter,
   segments: readonly SegmentSpec[],
   places: FrontMatterPlaces,
+  readFile: FileReader,
 ): MachineSpec {
   const path = ["machines", name];
   if (!NAME.test(name) || name === "lab")
@@ -171,6 +181,7 @@ function machineSpec(
     nameservers: nameserversOf(keys["dns"], [...path, "dns"], places),
     sysctl: sysctlOf(keys["sysctl"], [...path, "sysctl"], places),
     ports: data.pins?.ports?.[name] ?? [],
+    ...("import" in keys ? importedMachine(keys, segments, path, places, readFile) : {}),
   };
 }
 
@@ -304,5 +315,9 @@ function checkPins(data: FrontMatter, places: FrontMatterPlaces): void {
         ["pins", "networks", network, "subnet"],
         `bad subnet \`${pin.subnet}\`: expected one such as 10.0.1.0/24`,
       );
+  for (const [name, list] of Object.entries(pins.answers ?? {}))
+    for (const text of list) address(text, ["pins", "answers", name]);
   for (const machine of Object.keys(pins.ports ?? {})) known(machine, ["pins", "ports", machine], true);
+  for (const machine of Object.keys(pins.questions ?? {}))
+    known(machine, ["pins", "questions", machine], true);
 }

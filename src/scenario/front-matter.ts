@@ -60,6 +60,8 @@ const schema = z.strictObject({
         )
         .optional(),
       ports: z.record(z.string(), z.array(port)).optional(),
+      answers: z.record(z.string(), z.array(z.string())).optional(),
+      questions: z.record(z.string(), z.array(z.enum(["A", "AAAA"]))).optional(),
     })
     .optional(),
 });
@@ -144,7 +146,7 @@ const KNOWN: Record<string, readonly string[]> = {
   "": ["seed", "profile", "segments", "machines", "images", "pins"],
   "segments/*": ["subnet", "gateway", "latency", "bandwidth", "mtu", "loss", "jitter", "reorder", "queue"],
   "images/*": ["http", "udp-echo", "command"],
-  pins: ["tasks", "services", "nodes", "networks", "ports"],
+  pins: ["tasks", "services", "nodes", "networks", "ports", "answers", "questions"],
   "pins/tasks/*": ["node", "starts", "addresses"],
   "pins/services/*": ["vips"],
   "pins/nodes/*": ["lb"],

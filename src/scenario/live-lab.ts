@@ -1,9 +1,11 @@
 /** A lab that runs: a shell on every machine, the lab's own console, and the capture windows. */
 import type { Machine } from "../host/machine.ts";
 import type { Co, Process } from "../host/process.ts";
+import { setResolverConfig } from "../host/resolver.ts";
 import { Lab, type LabSpec } from "../lab.ts";
 import type { NetNs } from "../net/core/net-ns.ts";
 import { SEC } from "../sim/sim.ts";
+import { userlandIn } from "../tools/docker/userland.ts";
 import { TOOLS } from "../tools/registry.ts";
 import { NotModelledError, SysError, UsageError } from "../util/errors.ts";
 import { CaptureWindow } from "./capture-window.ts";
@@ -21,6 +23,8 @@ export interface ShellResult {
   readonly status: number;
   /** Both as a terminal shows them. */
   readonly text: string;
+  /** What the first command that was called with wrong words said; null when none was. */
+  readonly misuse: string | null;
 }
 
 /** Virtual time after which a command counts as one that never ends. */
@@ -31,6 +35,10 @@ class Terminal {
   private stdout = "";
   private stderr = "";
   private text = "";
+  private misuse: string | null = null;
+  readonly misused = (message: string): void => {
+    this.misuse ??= message;
+  };
   readonly out: Sink = {
     write: (text) => {
       this.stdout += text;
@@ -46,10 +54,17 @@ class Terminal {
 
   /** What was printed since the last time. */
   take(status: number): ShellResult {
-    const result = { stdout: this.stdout, stderr: this.stderr, text: this.text, status };
+    const result = {
+      stdout: this.stdout,
+      stderr: this.stderr,
+      text: this.text,
+      status,
+      misuse: this.misuse,
+    };
     this.stdout = "";
     this.stderr = "";
     this.text = "";
+    this.misuse = null;
     return result;
   }
 }
@@ -99,17 +114,19 @@ export class LiveLab {
       );
     const script = parseShell(command);
     const machine = this.lab.machine(machineName);
-    const place = { machine, ns: this.netns(machineName, netns), tools: TOOLS, files: desk.files };
-    const io = { input: new Input(""), out: desk.terminal.out, err: desk.terminal.err };
+    const { files, terminal } = desk;
+    const ns = this.netns(machineName, netns);
+    const place = { machine, ns, tools: TOOLS, files, misused: terminal.misused };
+    const io = { input: new Input(""), out: terminal.out, err: terminal.err };
     const child = startChild(place, "bash", place.ns, (process) =>
       new Shell(place, process, desk.state).run(script, io),
     );
     if (!this.lab.runProcess(child.process, COMMAND_LIMIT_NS)) {
       child.process.kill(2);
-      desk.terminal.take(0);
+      terminal.take(0);
       throw new UsageError("the command does not end: put `timeout 10` before it, or `&` behind it", 2);
     }
-    const result = desk.terminal.take(child.process.exitStatus!);
+    const result = terminal.take(child.process.exitStatus!);
     if (child.error !== null) throw child.error;
     return result;
   }
@@ -121,7 +138,7 @@ export class LiveLab {
 
   act(command: LabCommand): ShellResult {
     const text = this.perform(command);
-    return { stdout: text, stderr: "", text, status: 0 };
+    return { stdout: text, stderr: "", text, status: 0, misuse: null };
   }
 
   /** The window of that name; UsageError when there is none. */
@@ -164,7 +181,10 @@ export class LiveLab {
     argv: readonly string[],
     process: Process,
   ): Co<number> {
-    const place = { machine, ns, tools: TOOLS, files: new Map<string, string>() };
+    const userland = userlandIn(machine, ns);
+    const files = userland?.files ?? new Map<string, string>();
+    const place = { machine, ns, tools: TOOLS, files, userland: userland ?? undefined };
+    if (userland !== null) setResolverConfig(process, userland.resolver);
     const shell = new Shell(place, process, new ShellState());
     return runWords(shell, argv, { input: new Input(""), out: NOWHERE, err: NOWHERE });
   }

@@ -115,7 +115,8 @@ export function requestLine(request: TcpRequest, spec: LabSpec): string {
   const node = spec.machines.find(({ nics }) => nics.some((nic) => nic.address === first.daddr));
   const target = `${formatIp4(first.daddr)}:${first.dport}${node === undefined ? "" : ` (${node.name})`}`;
   const head = `${placeName(first.at)} -> ${target} -> ${placeName(last.at)} ${formatIp4(last.daddr)}:${last.dport}`;
-  const count = `${first.ttl - last.ttl} hops, ${way.length} interfaces, TTL ${first.ttl} -> ${last.ttl}`;
+  const hops = first.ttl - last.ttl;
+  const count = `${hops} ${hops === 1 ? "hop" : "hops"}, ${way.length} interfaces, TTL ${first.ttl} -> ${last.ttl}`;
   const [answer, home] = [request.back[0], request.back.at(-1)];
   if (answer === undefined || home === undefined) return `${head}: ${count}, no answer`;
   return `${head}: ${count}, ${request.refused ? "refused" : "back"} ${answer.ttl} -> ${home.ttl}`;

@@ -6,6 +6,7 @@ import { type Bindings, diffLines, matchLines, NO_BINDINGS, partialBindings } fr
 import { parseFrontMatter } from "./front-matter.ts";
 import { labSpec } from "./front-matter-check.ts";
 import { LiveLab, type ShellResult } from "./live-lab.ts";
+import type { FileReader } from "./machine-import.ts";
 import { type Page, type PageCommand, parsePage, trimBlank } from "./page.ts";
 import { SourceText } from "./source-text.ts";
 
@@ -30,12 +31,20 @@ export interface LoadedPage {
   readonly spec: LabSpec;
 }
 
-/** Reads and checks a page. Throws a ScenarioError for the first thing that is wrong with it. */
-export function loadPage(file: string, text: string, seed: number | null = null): LoadedPage {
+/**
+ * Reads and checks a page. Throws a ScenarioError for the first thing that is wrong with it. `readFile` gives what the
+ * front matter names and the page does not carry itself.
+ */
+export function loadPage(
+  file: string,
+  text: string,
+  seed: number | null = null,
+  readFile: FileReader = () => null,
+): LoadedPage {
   const source = new SourceText(file, text);
   const page = parsePage(source);
   const { data, places } = parseFrontMatter(source, page.frontMatter[0], page.frontMatter[1]);
-  const spec = labSpec(data, places, seed);
+  const spec = labSpec(data, places, seed, (name) => page.files.get(name) ?? readFile(name));
   checkCommands(page, spec);
   return { page, spec };
 }
@@ -85,6 +94,9 @@ export class PageRun {
       command,
       fillWildcards(command.text, (name) => bindings.get(name)),
     );
+    const unchecked = command.expected.length === 0 && command.status === null;
+    if (unchecked && result.misuse !== null && result.status !== 0)
+      throw errorIn(this.page, command, 0, misuseText(result.misuse));
     const lines = trimBlank(result.text.replace(/\r/g, "").split("\n"));
     const checked = command.expected.length > 0;
     const next = checked ? matchLines(command.expected, lines, bindings) : bindings;
@@ -108,6 +120,12 @@ export class PageRun {
       throw errorIn(this.page, command, 0, error.message);
     }
   }
+}
+
+/** The first line of what a command said, and what to do when it was to say that. */
+function misuseText(message: string): string {
+  const first = message.trim().split("\n")[0].trimEnd();
+  return `${first} (if that is what it should say, write its output below the command)`;
 }
 
 function build(page: Page, spec: LabSpec, traces: boolean): LiveLab {

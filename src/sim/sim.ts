@@ -14,6 +14,79 @@ export interface EventSink {
 }
 
 const INITIAL = 256;
+const LANE_INITIAL = 16;
+
+/**
+ * Events of one sink whose times never fall (frames on a cable): a ring, of which only the oldest stands in the queue. They
+ * run exactly when and in the order in which they would if each were scheduled by itself.
+ */
+export class Lane {
+  /** Time of the last event that was added, ns. */
+  lastNs = 0;
+  readonly sim: Sim;
+  readonly sink: EventSink;
+  private times = new Float64Array(LANE_INITIAL);
+  private sequences = new Float64Array(LANE_INITIAL);
+  private args: unknown[] = new Array<unknown>(LANE_INITIAL).fill(null);
+  private head = 0;
+  private count = 0;
+
+  constructor(sim: Sim, sink: EventSink) {
+    this.sim = sim;
+    this.sink = sink;
+  }
+
+  /** Calls the sink with `arg` at `atNs`, which is not before the last one's time. */
+  push(atNs: number, arg: unknown): void {
+    assert(atNs >= this.lastNs, "event of a lane out of order");
+    this.lastNs = atNs;
+    const sequence = this.sim.nextSequence();
+    if (this.count === this.times.length) this.grow();
+    const i = (this.head + this.count) & (this.times.length - 1);
+    this.times[i] = atNs;
+    this.sequences[i] = sequence;
+    this.args[i] = arg;
+    if (this.count++ === 0) this.sim.scheduleLane(this);
+  }
+
+  get isEmpty(): boolean {
+    return this.count === 0;
+  }
+
+  /** Time and sequence number of the oldest event. */
+  get headNs(): number {
+    return this.times[this.head];
+  }
+
+  get headSequence(): number {
+    return this.sequences[this.head];
+  }
+
+  /** Takes the oldest event out; returns its argument. */
+  shift(): unknown {
+    const i = this.head;
+    const arg = this.args[i];
+    this.args[i] = null;
+    this.head = (i + 1) & (this.times.length - 1);
+    this.count--;
+    return arg;
+  }
+
+  private grow(): void {
+    const { times, sequences, args, head } = this;
+    const size = times.length;
+    this.times = new Float64Array(size * 2);
+    this.sequences = new Float64Array(size * 2);
+    this.args = new Array<unknown>(size * 2).fill(null);
+    for (let i = 0; i < size; i++) {
+      const from = (head + i) & (size - 1);
+      this.times[i] = times[from];
+      this.sequences[i] = sequences[from];
+      this.args[i] = args[from];
+    }
+    this.head = 0;
+  }
+}
 
 export class Sim {
   /** Virtual now, ns since the start. */
@@ -27,13 +100,27 @@ export class Sim {
 
   /** Calls `sink.onEvent(arg)` at `atNs` (not before now). Equal times run in the order of scheduling. */
   schedule(atNs: number, sink: EventSink, arg: unknown = null): void {
+    this.insert(atNs, this.sequence++, sink, arg);
+  }
+
+  /** A number behind those of all events so far. */
+  nextSequence(): number {
+    return this.sequence++;
+  }
+
+  /** Puts a lane into the queue at the place of its oldest event. Called by the lane when it was empty. */
+  scheduleLane(lane: Lane): void {
+    this.insert(lane.headNs, lane.headSequence, lane.sink, lane);
+  }
+
+  private insert(atNs: number, sequence: number, sink: EventSink, arg: unknown): void {
     assert(atNs >= this.now, "event in the past");
     if (this.size === this.times.length) this.grow();
     let i = this.size++;
-    const sequence = this.sequence++;
     while (i > 0) {
       const parent = (i - 1) >> 1;
-      if (this.times[parent] <= atNs) break;
+      const time = this.times[parent];
+      if (time < atNs || (time === atNs && this.sequences[parent] < sequence)) break;
       this.move(parent, i);
       i = parent;
     }
@@ -51,6 +138,17 @@ export class Sim {
     const sink = this.sinks[0]!;
     const arg = this.args[0];
     this.now = this.times[0];
+    if (arg instanceof Lane) {
+      const first = arg.shift();
+      if (arg.isEmpty) this.removeFirst();
+      else {
+        this.times[0] = arg.headNs;
+        this.sequences[0] = arg.headSequence;
+        this.siftDown();
+      }
+      sink.onEvent(first);
+      return true;
+    }
     this.removeFirst();
     sink.onEvent(arg);
     return true;
@@ -64,23 +162,29 @@ export class Sim {
 
   private removeFirst(): void {
     const last = --this.size;
-    const time = this.times[last];
-    const sequence = this.sequences[last];
-    const sink = this.sinks[last]!;
-    const arg = this.args[last];
+    if (last > 0) this.move(last, 0);
     this.sinks[last] = null;
     this.args[last] = null;
-    if (last === 0) return;
+    if (last > 0) this.siftDown();
+  }
+
+  /** Moves the event at the top to its place. It is read from there, so that its time is not boxed for a call. */
+  private siftDown(): void {
+    const { size } = this;
+    const time = this.times[0];
+    const sequence = this.sequences[0];
+    const sink = this.sinks[0]!;
+    const arg = this.args[0];
     let i = 0;
     for (;;) {
       let child = 2 * i + 1;
-      if (child >= last) break;
-      if (child + 1 < last && this.before(child + 1, child)) child++;
+      if (child >= size) break;
+      if (child + 1 < size && this.before(child + 1, child)) child++;
       if (this.times[child] > time || (this.times[child] === time && this.sequences[child] > sequence)) break;
       this.move(child, i);
       i = child;
     }
-    this.put(i, time, sequence, sink, arg);
+    if (i > 0) this.put(i, time, sequence, sink, arg);
   }
 
   private before(a: number, b: number): boolean {

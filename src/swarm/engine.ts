@@ -3,21 +3,29 @@
  * swarm. What the `docker` command does, it asks here.
  */
 import type { Machine } from "../host/machine.ts";
+import { type Co, sleep } from "../host/process.ts";
 import type { Sim } from "../sim/sim.ts";
 import type { Prng } from "../util/prng.ts";
 import { formatIp4 } from "../wire/address.ts";
 import { Agent } from "./agent/agent.ts";
+import { LocalDispatcher, RemoteDispatcher } from "./agent/dispatcher-client.ts";
 import { Container, type ContainerOptions } from "./container.ts";
+import { Daemon } from "./daemon.ts";
 import { DockerError } from "./docker-error.ts";
 import type { SwarmFabric } from "./fabric.ts";
+import { GossipDb } from "./gossip/gossip-db.ts";
 import { newHexId } from "./ids.ts";
 import { findImage, type ImageSpec, withTag } from "./images.ts";
-import { Cluster, type ClusterOptions } from "./manager/cluster.ts";
+import { type JoinRequest, obtainCertificate } from "./join.ts";
+import { Cluster, type ClusterOptions, type NodeDescription } from "./manager/cluster.ts";
 import type { ControlApi } from "./manager/control-api.ts";
 import { ControlServer } from "./manager/control-server.ts";
+import { type Certificate, ManagerPort } from "./manager/manager-port.ts";
 import { type Role, type TaskObject, taskContainerName } from "./manager/objects.ts";
 import { type Attachment, NetworkController } from "./network/controller.ts";
-import type { NetworkDb } from "./network/network-db.ts";
+import type { NetworkDb, TableWatcher } from "./network/network-db.ts";
+import { taskPin } from "./pins.ts";
+import { RegistryClient } from "./registry.ts";
 import { ALREADY_MEMBER, leaveRefusal, NO_SWARM, NOT_MANAGER, NOT_PART } from "./swarm-errors.ts";
 
 /** How this engine is part of a swarm. */
@@ -26,6 +34,8 @@ export interface Membership {
   readonly nodeId: string;
   readonly agent: Agent;
   readonly db: NetworkDb;
+  /** Serves 2377/tcp while this node is a manager. */
+  readonly port: ManagerPort;
   /** Address that the other nodes use. */
   readonly advertise: number;
 }
@@ -37,6 +47,8 @@ export interface JoinAddresses {
   readonly dataPath: number;
 }
 
+/** From the certificate to the first call to the dispatcher: the node sets its manager and agent up. */
+const CERTIFIED_NS = 240_000_000;
 const CPUS = 1;
 const MEMORY_BYTES = 1_217_581_056;
 
@@ -50,6 +62,8 @@ export class Engine {
   /** Identifier of the daemon, as `docker info` shows it. */
   readonly id: string;
   membership: Membership | null = null;
+  readonly daemon: Daemon;
+  readonly registry: RegistryClient;
   private readonly attachments = new WeakMap<Container, readonly Attachment[]>();
 
   constructor(machine: Machine, fabric: SwarmFabric) {
@@ -57,7 +71,10 @@ export class Engine {
     this.fabric = fabric;
     this.sim = fabric.sim;
     this.prng = fabric.prng.stream(`engine/${machine.name}`);
-    this.controller = new NetworkController(machine, this.prng.stream("libnetwork"));
+    this.daemon = new Daemon(machine);
+    const questions = fabric.pins.questions?.[machine.name] ?? [];
+    this.registry = new RegistryClient(this.daemon, this.prng.stream("registry"), questions);
+    this.controller = new NetworkController(machine, this.prng.stream("libnetwork"), fabric.answers);
     this.id = Array.from({ length: 12 }, () => this.prng.text(4, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")).join(
       ":",
     );
@@ -107,13 +124,28 @@ export class Engine {
       gateway: null,
     };
     new ControlServer(cluster).createNetwork(ingress);
-    return this.enter(cluster, "manager", addresses);
+    const node = cluster.addNode(
+      this.describe(addresses.advertise),
+      "manager",
+      `${formatIp4(addresses.advertise)}:2377`,
+    );
+    return this.enter({ cluster, nodeId: node.id, role: "manager" }, addresses, null);
   }
 
-  /** `docker swarm join` with a token that `cluster` has given out. */
-  joinSwarm(cluster: Cluster, role: Role, addresses: JoinAddresses): Membership {
+  /** `docker swarm join`: by the wire, with the errors that Docker has for a manager that does not answer. */
+  *joinSwarm(request: Omit<JoinRequest, "description">, addresses: JoinAddresses): Co<Membership> {
     if (this.membership !== null) throw new DockerError(ALREADY_MEMBER);
-    return this.enter(cluster, role, addresses);
+    const certificate = yield* obtainCertificate(this.daemon, this.fabric.meanings, {
+      ...request,
+      description: this.describe(addresses.advertise),
+    });
+    yield* sleep(CERTIFIED_NS);
+    return this.enter(certificate, addresses, request.remote);
+  }
+
+  /** This machine as a manager sees it. */
+  private describe(addr: number): NodeDescription {
+    return { hostname: this.machine.name, addr, cpus: CPUS, memoryBytes: MEMORY_BYTES };
   }
 
   /** `docker swarm leave`. */
@@ -128,21 +160,7 @@ export class Engine {
     this.controller.leaveSwarm();
     this.membership = null;
     cluster.managers.delete(nodeId);
-    if (this.fabric.managerAt(membership.advertise) === cluster)
-      this.fabric.setManager(membership.advertise, null);
-  }
-
-  /** The machine lost power: the others find out by silence. */
-  crash(): void {
-    const { membership } = this;
-    if (membership === null) return;
-    membership.cluster.dispatcher.lost(membership.nodeId);
-  }
-
-  /** Other nodes' gossip has given this node up, or hears from it again. */
-  setGossipAlive(alive: boolean): void {
-    const { membership } = this;
-    if (membership !== null) this.fabric.gossip.setAlive(membership.cluster.id, membership.db, alive);
+    membership.port.close();
   }
 
   findImage(reference: string): ImageSpec | null {
@@ -235,20 +253,38 @@ export class Engine {
         this.controller.deleteOverlay(network.id);
   }
 
-  private enter(cluster: Cluster, role: Role, { advertise, dataPath }: JoinAddresses): Membership {
-    const { fabric, machine } = this;
-    const description = { hostname: machine.name, addr: advertise, cpus: CPUS, memoryBytes: MEMORY_BYTES };
-    const node = cluster.addNode(description, role, `${formatIp4(advertise)}:2377`);
-    if (role === "manager") fabric.setManager(advertise, cluster);
-    this.controller.enterSwarm({
-      tunnelIp: dataPath,
-      dataPathPort: cluster.options.dataPathPort,
-      join: (watcher) => fabric.gossip.join(cluster.id, advertise, watcher),
-    });
-    const agent = new Agent(this, cluster, node.id);
-    this.membership = { cluster, nodeId: node.id, agent, db: this.controller.agent!.db, advertise };
+  /** `remote`: the manager that let this node in, null for the first one. */
+  private enter(
+    { cluster, nodeId }: Certificate,
+    { advertise, dataPath }: JoinAddresses,
+    remote: number | null,
+  ): Membership {
+    const { fabric, daemon } = this;
+    const port = new ManagerPort(daemon, fabric.meanings, cluster);
+    const join = (watcher: TableWatcher): NetworkDb => {
+      const db = new GossipDb(daemon, fabric.meanings, this.prng.stream("gossip"), advertise, watcher);
+      db.start(remote);
+      return db;
+    };
+    this.controller.enterSwarm({ tunnelIp: dataPath, dataPathPort: cluster.options.dataPathPort, join });
+    const agent = new Agent(this, cluster, nodeId, (link) =>
+      remote === null
+        ? new LocalDispatcher(cluster, nodeId, link)
+        : new RemoteDispatcher(daemon, fabric.meanings, nodeId, link, remote),
+    );
+    const membership = { cluster, nodeId, agent, db: this.controller.agent!.db, port, advertise };
+    this.membership = membership;
+    cluster.store.onChange(() => this.servePort(membership));
+    this.servePort(membership);
     agent.start();
-    return this.membership;
+    return membership;
+  }
+
+  /** A manager listens; whoever is promoted begins to, whoever is demoted ends. */
+  private servePort({ port }: Membership): void {
+    if (this.membership?.port !== port) return;
+    if (this.role === "manager") port.open();
+    else port.close();
   }
 
   private dropTask(container: Container): void {
@@ -279,7 +315,7 @@ export class Engine {
       const bridge = this.controller.findNetwork("bridge")!;
       return [{ networkId: bridge.id, addr: 0, service: null, aliases: [] }];
     }
-    const pinned = this.fabric.pins.tasks?.[`${task.serviceName}.${task.slot}`]?.addresses;
+    const pinned = taskPin(this.fabric.pins, task)?.addresses;
     this.prng.shuffle(list);
     if (pinned === undefined) return list;
     const order = Object.keys(pinned);

@@ -7,6 +7,8 @@ export interface ImageSpec {
   readonly udpEcho: number;
   /** Default command, as `docker ps` shows it. */
   readonly command: readonly string[];
+  /** Its commands are those of busybox. */
+  readonly busybox: boolean;
   /** On a registry: its digest is known. */
   readonly digest: string | null;
 }
@@ -20,14 +22,15 @@ export interface ImageDecl {
 
 export type ImageTable = ReadonlyMap<string, ImageSpec>;
 
-const WHOAMI: ImageSpec = { http: 80, udpEcho: 0, command: ["/whoami"], digest: null };
+const WHOAMI: ImageSpec = { http: 80, udpEcho: 0, command: ["/whoami"], busybox: true, digest: null };
 const NGINX: ImageSpec = {
   http: 80,
   udpEcho: 0,
   command: ["/docker-entrypoint.sh", "nginx", "-g", "daemon off;"],
+  busybox: false,
   digest: null,
 };
-const SHELL: ImageSpec = { http: 0, udpEcho: 0, command: ["sh"], digest: null };
+const SHELL: ImageSpec = { http: 0, udpEcho: 0, command: ["sh"], busybox: true, digest: null };
 
 const BUILT_IN: Readonly<Record<string, ImageSpec>> = {
   whoami: WHOAMI,
@@ -46,12 +49,14 @@ export function imageTable(declared: Readonly<Record<string, ImageDecl>> = {}): 
       http: 0,
       udpEcho: 0,
       command: [`/${name.replace(/^.*\//, "")}`],
+      busybox: true,
       digest: null,
     };
     table.set(name, {
       http: decl.http ?? base.http,
       udpEcho: decl["udp-echo"] ?? base.udpEcho,
       command: decl.command ?? base.command,
+      busybox: base.busybox,
       digest: null,
     });
   }

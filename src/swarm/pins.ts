@@ -3,7 +3,7 @@
  * never changes what the allocator may do: a pinned address that is taken falls back to the draw.
  */
 
-/** The first task of a name such as `web.1`; its replacements are left to chance again. */
+/** One task: the first of a name such as `web.1`, or with `web.1/2` the second, which took its place. */
 export interface TaskPin {
   /** Host name of the node that the scheduler's tie falls on. */
   readonly node?: string;
@@ -34,6 +34,19 @@ export interface Pins {
   readonly services?: Readonly<Record<string, ServicePin>>;
   readonly nodes?: Readonly<Record<string, NodePin>>;
   readonly networks?: Readonly<Record<string, NetworkPin>>;
+  /** By name: the address that comes first in each answer of the embedded DNS servers that has more than one. */
+  readonly answers?: Readonly<Record<string, readonly string[]>>;
+  /** By machine: types (A, AAAA) of the engine's questions to the host's name server, in the order in which they go out. */
+  readonly questions?: Readonly<Record<string, readonly string[]>>;
+}
+
+/** The pin of the `generation`th task of a slot. */
+export function taskPin(
+  pins: Pins,
+  task: { readonly serviceName: string; readonly slot: number; readonly generation: number },
+): TaskPin | undefined {
+  const name = `${task.serviceName}.${task.slot}`;
+  return pins.tasks?.[task.generation === 1 ? name : `${name}/${task.generation}`];
 }
 
 export const NO_PINS: Pins = {};

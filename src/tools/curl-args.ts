@@ -1,6 +1,6 @@
 /** The words of curl 7.88.1 that are understood. */
 import { NotModelledError, UsageError } from "../util/errors.ts";
-import { OptionReader } from "./options.ts";
+import { OptionReader, type ReadOption } from "./options.ts";
 import type { ToolContext } from "./tool.ts";
 
 export interface CurlArgs {
@@ -57,6 +57,26 @@ const LONGS: Record<string, string> = {
   resolve: "resolve:",
 };
 
+/** Options that exist and are left out. */
+const LEFT_OUT = new Set([
+  ..."abBcCDeEFgGjJKlMnOpPqQrRtTuUxyYzZ#0123",
+  "cookie",
+  "cookie-jar",
+  "form",
+  "get",
+  "globoff",
+  "http1.0",
+  "http2",
+  "keepalive-time",
+  "no-keepalive",
+  "limit-rate",
+  "parallel",
+  "proxy",
+  "remote-name",
+  "upload-file",
+  "user",
+]);
+
 const IGNORED = new Set(["k", "L", "4", "N", "no-progress-meter", "tcp-nodelay", "http1.1"]);
 
 export function parseCurl(argv: readonly string[], context: ToolContext): CurlArgs {
@@ -82,11 +102,30 @@ export function parseCurl(argv: readonly string[], context: ToolContext): CurlAr
     resolve: [],
   };
   const reader = new OptionReader("curl", argv, "sSvo:w:iIX:d:H:A:m:fkL4N", 2, LONGS);
-  for (const { option, value } of reader.options()) setOption(args, option, value, context);
+  for (const { option, value } of readOptions(reader)) setOption(args, option, value, context);
   args.urls.push(...reader.rest);
   if (args.urls.length === 0)
     throw new UsageError("curl: try 'curl --help' or 'curl --manual' for more information", 2);
   return args;
+}
+
+/** curl has words of its own for an option that it does not know. */
+function readOptions(reader: OptionReader): ReadOption[] {
+  try {
+    return reader.options();
+  } catch (error) {
+    const unknown =
+      error instanceof UsageError
+        ? /(?:unrecognized option '--|invalid option -- ')(.+)'$/.exec(error.message)
+        : null;
+    if (unknown === null) throw error;
+    const [, name] = unknown;
+    if (LEFT_OUT.has(name)) throw new NotModelledError(`curl ${name.length === 1 ? "-" : "--"}${name}`);
+    throw new UsageError(
+      `curl: option ${name.length === 1 ? "-" : "--"}${name}: is unknown\ncurl: try 'curl --help' or 'curl --manual' for more information`,
+      2,
+    );
+  }
 }
 
 function setOption(args: CurlArgs, option: string, value: string, context: ToolContext): void {

@@ -11,6 +11,8 @@ import { type CurlArgs, parseCurl } from "./curl-args.ts";
 import type { Tool, ToolContext, ToolOutput } from "./tool.ts";
 
 const SEC = 1_000_000_000;
+/** Between the last byte of a response and the end of the connection curl writes, and cleans up. */
+const CLEANUP_NS = 3_000_000;
 
 interface Url {
   readonly host: string;
@@ -242,6 +244,8 @@ function* transferOne(args: CurlArgs, text: string, output: string, context: Too
       transfer.stderr += `* Connected to ${url.host} (${transfer.remoteIp}) port ${url.port} (#0)\n`;
     const response = yield* exchange(args, url, sk, transfer);
     finish(args, response, transfer, output, context);
+    transfer.endNs = sim.now - transfer.startNs;
+    yield* sleep(CLEANUP_NS);
     if (args.verbose)
       transfer.stderr += response.close
         ? "* Closing connection 0\n"
@@ -250,12 +254,12 @@ function* transferOne(args: CurlArgs, text: string, output: string, context: Too
     if (!(error instanceof CurlError)) throw error;
     transfer.status = error.status;
     transfer.error = error.message;
+    transfer.endNs = sim.now - transfer.startNs;
     if (args.verbose) transfer.stderr += `* ${error.message}\n* Closing connection 0\n`;
     if (!args.silent || args.showError) transfer.stderr += `curl: (${error.status}) ${error.message}\n`;
   } finally {
     if (sk !== null) closeSocket(context.process, sk);
   }
-  transfer.endNs = sim.now - transfer.startNs;
   if (args.writeOut !== "") transfer.stdout += writeOut(args.writeOut, transfer);
   return transfer;
 }

@@ -186,7 +186,7 @@ class PingRun {
 }
 
 /** Source given by -I: an address or a device. */
-function bindSource(run: EchoSocket, source: string): void {
+export function bindEchoSource(run: EchoSocket, source: string): void {
   if (source === "") return;
   const addr = parseIp4(source);
   if (addr !== null) {
@@ -201,7 +201,7 @@ function bindSource(run: EchoSocket, source: string): void {
 function* runPing(args: PingArgs, context: ToolContext): Co<PingResult> {
   const addr = (yield* resolveOrFail(args.host, context))[0];
   const echo = new EchoSocket(context.process);
-  bindSource(echo, args.source);
+  bindEchoSource(echo, args.source);
   if (args.ttl > 0) echo.sk.ttl = args.ttl;
   if (args.discovery >= 0) echo.sk.pmtuDisc = args.discovery as PmtuDiscovery;
   try {

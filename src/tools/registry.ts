@@ -1,7 +1,9 @@
 /** Every command by its name. */
 import { bridge } from "./bridge.ts";
+import { busybox } from "./busybox/applets.ts";
 import { conntrack } from "./conntrack.ts";
 import { curl } from "./curl.ts";
+import { dig } from "./dig/dig.ts";
 import { dmesg } from "./dmesg.ts";
 import { dockerTool } from "./docker/docker.ts";
 import { ip } from "./ip/ip.ts";
@@ -12,15 +14,20 @@ import { ipvsadm } from "./ipvsadm/ipvsadm.ts";
 import { nc } from "./nc.ts";
 import { nsenter } from "./nsenter.ts";
 import { ping } from "./ping.ts";
+import { socat } from "./socat.ts";
 import { ss } from "./ss.ts";
 import { sysctl } from "./sysctl.ts";
 import { tcpdump } from "./tcpdump.ts";
 import type { Tool } from "./tool.ts";
+import { tracepath } from "./tracepath.ts";
+import { whoami } from "./whoami.ts";
 
 const ALL = [
   bridge,
+  busybox,
   conntrack,
   curl,
+  dig,
   dmesg,
   dockerTool,
   ip,
@@ -31,9 +38,12 @@ const ALL = [
   nc,
   nsenter,
   ping,
+  socat,
   ss,
   sysctl,
   tcpdump,
+  whoami,
+  tracepath,
 ] as readonly Tool[];
 
 /** Other names of the same commands. */

@@ -23,7 +23,8 @@ export function* runTool(tool: Tool, argv: readonly string[], context: ToolConte
   } catch (error) {
     const refusal = error instanceof SysError || error instanceof UsageError;
     if (!refusal) throw error;
-    return tool.failure?.(error, args) ?? defaultFailure(tool.name, error);
+    const output = tool.failure?.(error, args) ?? defaultFailure(tool.name, error);
+    return error instanceof UsageError ? { ...output, misuse: error.message } : output;
   }
 }
 

@@ -4,7 +4,16 @@
  */
 import type { Machine } from "../host/machine.ts";
 import type { Co, Process } from "../host/process.ts";
+import type { ResolverConfig } from "../host/resolver.ts";
 import type { NetNs } from "../net/core/net-ns.ts";
+
+/** What a container has of its own besides its namespace. */
+export interface Userland {
+  /** Commands that are not those of the machine. */
+  readonly tools: ReadonlyMap<string, Tool>;
+  readonly resolver: ResolverConfig;
+  readonly files: Map<string, string>;
+}
 
 /** Where a command runs. */
 export interface ToolContext {
@@ -15,14 +24,16 @@ export interface ToolContext {
   readonly stdin: string;
   /** Files of the lab page and those written by commands (`> FILE`), by name. */
   readonly files: Map<string, string>;
-  /** Runs another command line's words (nsenter, docker exec, sudo) in `ns`. */
-  exec(argv: readonly string[], ns: NetNs): Co<ToolOutput>;
+  /** Runs another command line's words (nsenter, docker exec, sudo) in `ns`; without `userland` in the caller's own. */
+  exec(argv: readonly string[], ns: NetNs, userland?: Userland): Co<ToolOutput>;
 }
 
 export interface ToolOutput {
   readonly stdout: string;
   readonly stderr: string;
   readonly status: number;
+  /** The words were wrong, so that nothing was tried: what the command said about them. */
+  readonly misuse?: string;
 }
 
 export interface Tool<Args = unknown, Result = unknown> {

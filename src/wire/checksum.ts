@@ -5,20 +5,28 @@
 
 /**
  * Adds the big-endian 16-bit words of `lenBytes` bytes at `off` to `sum`; an odd last byte counts as the upper half of a
- * word. The result is an int32 whose bits are the unfolded sum: below 64 KiB of data it cannot wrap.
+ * word. The result is an int32 whose bits are an unfolded sum, good for 64 KiB of data.
+ *
+ * The sum does not mind the byte order (RFC 1071 2 B): words are read as the processor has them, the result is turned once.
  */
 export function csumPartial(view: DataView, off: number, lenBytes: number, sum = 0): number {
   const end = off + lenBytes;
-  const quads = end - 7;
   let i = off;
-  let total = sum | 0;
-  for (; i < quads; i += 8) {
-    const pair = view.getUint16(i) + view.getUint16(i + 2) + view.getUint16(i + 4) + view.getUint16(i + 6);
-    total = (total + pair) | 0;
+  let low = 0;
+  let high = 0;
+  for (; i + 15 < end; i += 16) {
+    const a = view.getInt32(i, true);
+    const b = view.getInt32(i + 4, true);
+    const c = view.getInt32(i + 8, true);
+    const d = view.getInt32(i + 12, true);
+    low = (low + (a & 0xffff) + (b & 0xffff) + (c & 0xffff) + (d & 0xffff)) | 0;
+    high = (high + (a >>> 16) + (b >>> 16) + (c >>> 16) + (d >>> 16)) | 0;
   }
-  for (; i + 1 < end; i += 2) total = (total + view.getUint16(i)) | 0;
-  if (i < end) total = (total + (view.getUint8(i) << 8)) | 0;
-  return total;
+  for (; i + 1 < end; i += 2) low = (low + view.getUint16(i, true)) | 0;
+  if (i < end) low = (low + view.getUint8(i)) | 0;
+  const once = (low & 0xffff) + (low >>> 16) + (high & 0xffff) + (high >>> 16);
+  const folded = (once & 0xffff) + (once >>> 16);
+  return (sum + ((folded & 0xff) << 8) + ((folded >>> 8) & 0xff) + (folded >>> 16 << 8)) | 0;
 }
 
 /** Folds a sum to 16 bits and complements it: what goes into the checksum field (csum_fold). */

@@ -122,8 +122,16 @@ export function ipChecksumSet(view: DataView, off: number): void {
   view.setUint16(off + 10, inetChecksum(view, off, ipHeaderLen(view, off)));
 }
 
+/** Whether the header checksum is right (ip_fast_csum); nearly all headers have no options. */
 export function ipChecksumOk(view: DataView, off: number): boolean {
-  return inetChecksum(view, off, ipHeaderLen(view, off)) === 0;
+  if ((view.getUint8(off) & 0x0f) !== 5) return inetChecksum(view, off, ipHeaderLen(view, off)) === 0;
+  const a = view.getInt32(off, true);
+  const b = view.getInt32(off + 4, true);
+  const c = view.getInt32(off + 8, true);
+  const d = view.getInt32(off + 12, true);
+  const e = view.getInt32(off + 16, true);
+  const low = (a & 0xffff) + (b & 0xffff) + (c & 0xffff) + (d & 0xffff) + (e & 0xffff);
+  return csumFold(low + (a >>> 16) + (b >>> 16) + (c >>> 16) + (d >>> 16) + (e >>> 16)) === 0;
 }
 
 /** Takes 1 off the TTL and patches the checksum (ip_decrease_ttl); returns the new TTL. */

@@ -40,7 +40,7 @@ describe("run", () => {
       page("good.md", "a$ echo hello | tr a-z A-Z\nHELLO\na$ false\n[1]\n"),
     ]);
     expect(stdout).toBe(
-      "a$ echo hello | tr a-z A-Z\nHELLO\na$ false\n[1]\n\ngood.md: 2 commands in 0.000 s of virtual time, 2 checked, all as expected (seed 4)\n",
+      "a$ echo hello | tr a-z A-Z\nHELLO\na$ false\n[1]\n\ngood.md: 2 commands, 2 checked, all as expected (seed 4, 0.000 s)\n",
     );
     expect(stderr).toBe("");
     expect(status).toBe(0);

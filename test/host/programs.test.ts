@@ -210,11 +210,18 @@ test("names are asked of the name server, with the search list", () => {
       sk.send(encodeDns({ ...query, flags, answers }, true), saddr, sport);
     }
   });
-  setResolverConfig(lab.client.hostNs, { nameservers: [ip("192.168.200.10")], search: ["lab"] });
-  const out = command(lab, curl, ["-s", "http://web:8080/"]);
+  const config = { nameservers: [ip("192.168.200.10")], search: ["lab"] };
+  const searching: typeof curl = {
+    ...curl,
+    run: (args, context) => {
+      setResolverConfig(context.process, config);
+      return curl.run(args, context);
+    },
+  };
+  const out = command(lab, searching, ["-s", "http://web:8080/"]);
   expect(out.stdout).toContain("Host: web:8080");
   expect(asked).toEqual(["web.lab. 1", "web.lab. 28"]);
-  expect(command(lab, curl, ["-sS", "http://other/"]).status).toBe(6);
+  expect(command(lab, searching, ["-sS", "http://other/"]).status).toBe(6);
 });
 
 test("nc connects, scans, listens", () => {

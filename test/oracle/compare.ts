@@ -2,7 +2,17 @@
 import { Dissector, PLAIN } from "../../src/capture/dissect.ts";
 import { allNamespaces, type Case } from "./case.ts";
 import { Masks } from "./masks.ts";
-import { ETH_HLEN, ETH_P_IP, fromHex, get16, hexOf, IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "./packet.ts";
+import {
+  ETH_HLEN,
+  ETH_P_IP,
+  fromHex,
+  get16,
+  hexOf,
+  IPPROTO_ICMP,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+} from "./packet.ts";
+import { ANSWER_ID } from "./peers.ts";
 import type { Observation } from "./run-case.ts";
 import type { Seen } from "./side.ts";
 
@@ -31,12 +41,9 @@ function knownPorts(one: Case): Set<number> {
   return known;
 }
 
-/** Highest IP id that a station uses in an answer: they count up from 0x7000. */
-const ANSWER_IDS = [0x7000, 0x7100];
-
 function knownIds(one: Case): Set<number> {
   const known = new Set<number>([0]);
-  for (let id = ANSWER_IDS[0]; id < ANSWER_IDS[1]; id++) known.add(id);
+  for (let i = 0; i <= one.steps.length; i++) known.add(ANSWER_ID + i);
   for (const { frame } of one.steps) {
     const bytes = fromHex(frame ?? "");
     if (bytes.length >= ETH_HLEN + 20 && get16(bytes, 12) === ETH_P_IP) known.add(get16(bytes, ETH_HLEN + 4));
@@ -45,20 +52,23 @@ function knownIds(one: Case): Set<number> {
 }
 
 /** The first difference, null when there is none. */
-export function firstDifference(one: Case, real: Observation, mesh: Observation): Difference | null {
+export function firstDifference(one: Case, truth: Observation, mesh: Observation): Difference | null {
   if (mesh.failure !== null) return { where: "meshwire breaks off", text: mesh.failure };
   const masks = new Masks(knownPorts(one), knownIds(one));
   for (let step = 0; step < one.steps.length; step++) {
     for (const ns of allNamespaces(one)) {
       const of = (side: Observation): Seen[] => side.frames[step].filter((frame) => frame.ns === ns);
-      const text = frameDifference(of(real), of(mesh), masks);
+      const text = frameDifference(of(truth), of(mesh), masks);
       if (text !== null)
         return { where: `step ${step + 1} (${one.steps[step].note}), namespace ${ns}`, text };
     }
   }
-  for (const [question, answer] of real.texts) {
-    const expected = textLines(question, masks.renameText(answer));
-    const actual = textLines(question, mesh.texts.get(question) ?? "");
+  for (const [question, answer] of truth.texts) {
+    const actual = textLines(question, mesh.texts.get(question) ?? "", (line) => masks.sortKey(line, "mesh"));
+    const real = textLines(question, answer, (line) => masks.sortKey(line, "real"));
+    const expected = real.map((line, i) =>
+      masks.renameLine(line, actual[i] ?? ""),
+    );
     const text = lineDifference(expected, actual);
     if (text !== null) return { where: question, text };
   }
@@ -75,16 +85,20 @@ function frameDifference(real: readonly Seen[], mesh: readonly Seen[], masks: Ma
   return null;
 }
 
-/** The frames of a step as text, the differing one with its bytes. */
+const SHOWN_BEFORE = 3;
+
+/** The frames of a step around the differing one as text, the differing one with its bytes. */
 function listing(side: string, frames: readonly Seen[], marked: number): string {
-  const lines = frames.map((seen, i) => {
+  const first = Math.max(0, marked - SHOWN_BEFORE);
+  const lines = frames.slice(first, marked + 2).map((seen, index) => {
+    const i = first + index;
     const line = `  ${i === marked ? ">" : " "} ${frameLine(seen)}`;
     return i === marked ? `${line}\n      ${hexOf(seen.bytes)}` : line;
   });
   return `${[`${side}:`, ...lines, ...(frames.length <= marked ? ["  > nothing more"] : [])].join("\n")}\n`;
 }
 
-function frameLine(seen: Seen): string {
+export function frameLine(seen: Seen): string {
   const options = { ...PLAIN, link: true, noTime: true, verbose: 1, absoluteSeq: true };
   const text = new Dissector(options).frameText(seen.bytes, seen.bytes.length).replaceAll("\n", " ");
   return `${seen.dev} ${seen.outgoing ? "out" : "in "} ${text}`;
@@ -93,16 +107,19 @@ function frameLine(seen: Seen): string {
 /** Seconds that are left, as conntrack prints them: after name and number of the protocol. */
 const CONNTRACK_TIMEOUT = /^(\S+\s+\d+ )(\d+)( .*)$/;
 
-/** The lines of a text without times of day, in an order that does not depend on random hashes. */
-function textLines(question: string, text: string): string[] {
-  const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
-  if (question.includes("conntrack")) return lines.sort(byConnection);
-  return question.includes("neigh") ? lines.sort() : lines;
-}
+/** How many packets hold a connection at this moment. */
+const MOMENTARY = / use=\d+$/;
 
-function byConnection(a: string, b: string): number {
-  const key = (line: string) => line.replace(CONNTRACK_TIMEOUT, "$1$3");
-  return key(a) < key(b) ? -1 : 1;
+/** The lines of a text without times of day, in an order that does not depend on random hashes. */
+function textLines(question: string, text: string, sortKey: (line: string) => string): string[] {
+  const lines = text
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("#"))
+    .map((line) => line.replace(MOMENTARY, ""));
+  if (question.includes("neigh")) return lines.sort();
+  if (!question.includes("conntrack")) return lines;
+  const key = (line: string) => sortKey(line).replace(CONNTRACK_TIMEOUT, "$1$3");
+  return lines.sort((a, b) => (key(a) < key(b) ? -1 : 1));
 }
 
 /** Equal, or the same but for one second of a timeout, which passes while the commands run. */

@@ -12,13 +12,14 @@ const cUnshare = libc.func("int unshare(int flags)");
 const cSocket = libc.func("int socket(int domain, int type, int protocol)");
 const cBind = libc.func("int bind(int fd, const uint8_t *addr, uint32_t len)");
 const cListen = libc.func("int listen(int fd, int backlog)");
-const cSetsockopt = libc.func("int setsockopt(int fd, int level, int name, const uint8_t *value, uint32_t len)");
+const cSetsockopt = libc.func(
+  "int setsockopt(int fd, int level, int name, const uint8_t *value, uint32_t len)",
+);
 const cSendto = libc.func(
   "int64_t sendto(int fd, const uint8_t *buf, uint64_t len, int flags, const uint8_t *addr, uint32_t addrlen)",
 );
-const cRecvfrom = libc.func(
-  "int64_t recvfrom(int fd, _Out_ uint8_t *buf, uint64_t len, int flags, _Out_ uint8_t *addr, _Inout_ uint32_t *addrlen)",
-);
+const cMmap = libc.func("void *mmap(void *addr, uint64_t len, int prot, int flags, int fd, int64_t offset)");
+const cMunmap = libc.func("int munmap(void *addr, uint64_t len)");
 const cIoctl = libc.func("int ioctl(int fd, unsigned long request, _Inout_ uint8_t *arg)");
 const cIndexToName = libc.func("char *if_indextoname(unsigned int index, _Out_ uint8_t *name)");
 const cNameToIndex = libc.func("unsigned int if_nametoindex(const char *name)");
@@ -34,10 +35,14 @@ const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
-const SO_RCVBUFFORCE = 33;
-const MSG_DONTWAIT = 0x40;
+const SOL_PACKET = 263;
+const PACKET_RX_RING = 5;
+const PACKET_VERSION = 10;
+const TPACKET_V2 = 1;
+const TP_STATUS_USER = 1;
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 1;
 const ETH_P_ALL = 3;
-const EAGAIN = 11;
 const ENOBUFS = 105;
 const IFNAMSIZ = 16;
 const SIOCGIFFLAGS = 0x8913;
@@ -97,15 +102,6 @@ export function listenOn(protocol: "tcp" | "udp", port: number): number {
   return fd;
 }
 
-/** A packet socket that sees every frame of every interface of this namespace, both directions. */
-export function openCapture(): number {
-  const protocol = (ETH_P_ALL << 8) & 0xffff;
-  const fd = check(cSocket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, protocol), "packet socket");
-  const bytes = new Uint8Array(new Int32Array([16 << 20]).buffer);
-  check(cSetsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes, 4), "SO_RCVBUFFORCE");
-  return fd;
-}
-
 /** A packet socket that only sends. */
 export function openSender(): number {
   return check(cSocket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), "packet socket");
@@ -128,19 +124,66 @@ export interface CapturedFrame {
   readonly bytes: Uint8Array;
 }
 
-const buffer = new Uint8Array(1 << 17);
-const from = new Uint8Array(SOCKADDR_LL_LEN);
-const fromView = new DataView(from.buffer);
+const BLOCK_BYTES = 1 << 16;
+const BLOCK_COUNT = 48;
+/** Room for the longest frame of an interface with an MTU of 1500; longer ones are cut. */
+const SLOT_BYTES = 1 << 12;
+/** Offset of struct sockaddr_ll behind struct tpacket2_hdr. */
+const LINK_LAYER_OFF = 32;
 
-/** The next frame of a capture socket, null when none waits. */
-export function receiveFrame(fd: number): CapturedFrame | null {
-  const length = cRecvfrom(fd, buffer, buffer.length, MSG_DONTWAIT, from, [SOCKADDR_LL_LEN]);
-  if (length < 0) {
-    if (koffi.errno() === EAGAIN) return null;
-    throw new CallError("recvfrom");
+/**
+ * A packet socket that sees every frame of every interface of this namespace, both directions. By a ring: the kernel
+ * copies a frame into it at once, so what is done to the packet afterwards does not show (as with tcpdump).
+ */
+export class Capture {
+  readonly fd: number;
+  private readonly memory: unknown;
+  private readonly bytes: Uint8Array;
+  private readonly view: DataView;
+  private slot = 0;
+
+  constructor() {
+    const protocol = (ETH_P_ALL << 8) & 0xffff;
+    this.fd = check(cSocket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, protocol), "packet socket");
+    this.option(PACKET_VERSION, TPACKET_V2);
+    this.option(
+      PACKET_RX_RING,
+      BLOCK_BYTES,
+      BLOCK_COUNT,
+      SLOT_BYTES,
+      (BLOCK_BYTES / SLOT_BYTES) * BLOCK_COUNT,
+    );
+    const length = BLOCK_BYTES * BLOCK_COUNT;
+    this.memory = cMmap(null, length, PROT_READ_WRITE, MAP_SHARED, this.fd, 0);
+    const buffer = koffi.view(this.memory, length);
+    this.bytes = new Uint8Array(buffer);
+    this.view = new DataView(buffer);
   }
-  const outgoing = fromView.getUint8(10) === PACKET_OUTGOING;
-  return { ifindex: fromView.getInt32(4, true), outgoing, bytes: buffer.slice(0, length) };
+
+  /** The next frame, null when none waits. */
+  receive(): CapturedFrame | null {
+    const { view, bytes } = this;
+    const at = this.slot * SLOT_BYTES;
+    if ((view.getUint32(at, true) & TP_STATUS_USER) === 0) return null;
+    const from = at + view.getUint16(at + 12, true);
+    const frame = bytes.slice(from, from + view.getUint32(at + 8, true));
+    const address = at + LINK_LAYER_OFF;
+    const outgoing = view.getUint8(address + 10) === PACKET_OUTGOING;
+    const ifindex = view.getInt32(address + 4, true);
+    view.setUint32(at, 0, true);
+    this.slot = (this.slot + 1) % ((BLOCK_BYTES / SLOT_BYTES) * BLOCK_COUNT);
+    return { ifindex, outgoing, bytes: frame };
+  }
+
+  close(): void {
+    cMunmap(this.memory, BLOCK_BYTES * BLOCK_COUNT);
+    cClose(this.fd);
+  }
+
+  private option(name: number, ...words: number[]): void {
+    const value = new Uint8Array(new Int32Array(words).buffer);
+    check(cSetsockopt(this.fd, SOL_PACKET, name, value, value.length), "setsockopt of a packet socket");
+  }
 }
 
 /** Name of an interface of this namespace. */

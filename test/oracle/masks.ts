@@ -6,6 +6,10 @@
  * - Ports and ICMP ids that NAT chooses when the wanted one is taken, and the source port of VXLAN (a hash under a random
  *   key): values that no station and no rule names.
  * - Initial sequence numbers of sockets of the machine: a constant difference.
+ * - The checksum of a local packet that has not left yet, on `lo` (which finishes none) or quoted in an ICMP error: the
+ *   kernel leaves it half done there (CHECKSUM_PARTIAL: the sum of the pseudo header), meshwire finishes it at once.
+ * - The time of day in an ICMP timestamp reply.
+ * - `use=` of a connection: how many packets hold it at this moment, in queues.
  *
  * A renamed value is patched into the checksums around it, so that a checksum stays part of the comparison.
  */
@@ -19,6 +23,7 @@ import {
   IPPROTO_TCP,
   IPPROTO_UDP,
   set16,
+  sum16,
 } from "./packet.ts";
 
 /** A range of bytes under a checksum. */
@@ -34,11 +39,14 @@ const VXLAN_HLEN = 8;
 const TCP_SYN_ACK = 0x12;
 /** Destination unreachable, source quench, redirect, time exceeded, parameter problem: they quote a packet. */
 const ICMP_ERRORS = new Set([3, 4, 5, 11, 12]);
+const PORT_WORD = /\b(sport|dport|id)=(\d+)/g;
+const ICMP_TIMESTAMPREPLY = 14;
 const ICMP_QUERIES = new Set([0, 8, 13, 14, 15, 16, 17, 18]);
 
 export class Masks {
-  /** Real value -> meshwire's, by kind. */
-  readonly ports = new Map<number, number>();
+  /** Real value -> meshwire's, and back. */
+  private readonly ports = new Map<number, number>();
+  private readonly renamed = new Map<number, number>();
   private readonly ids = new Map<string, number>();
   private readonly sequenceShifts = new Set<number>();
   private readonly knownPorts: ReadonlySet<number>;
@@ -61,11 +69,23 @@ export class Masks {
     return this.real;
   }
 
-  /** Ports of a text of conntrack renamed. */
-  renameText(text: string): string {
-    return text.replace(/\b(sport|dport|id)=(\d+)/g, (whole, key, value) => {
-      const to = this.ports.get(Number(value));
-      return to === undefined ? whole : `${key}=${to}`;
+  /** A line of conntrack with every port that may differ replaced by that of meshwire's line. */
+  renameLine(real: string, mesh: string): string {
+    const theirs = [...mesh.matchAll(PORT_WORD)];
+    let index = 0;
+    return real.replace(PORT_WORD, (whole, key, value) => {
+      const port = Number(theirs[index++]?.[2] ?? value);
+      return this.mayRename(Number(value), port) ? `${key}=${port}` : whole;
+    });
+  }
+
+  /** A line with meshwire's number for every port that has one so far, else a question mark: to put lines in order. */
+  sortKey(line: string, side: "real" | "mesh"): string {
+    return line.replace(PORT_WORD, (whole, key, value) => {
+      const port = Number(value);
+      if (this.knownPorts.has(port)) return whole;
+      const name = side === "real" ? this.ports.get(port) : this.renamed.has(port) ? port : undefined;
+      return `${key}=${name ?? "?"}`;
     });
   }
 
@@ -81,7 +101,20 @@ export class Masks {
     const inHeader = [...covers, { from: off, to: off + headerLength, sum: off + 10 }];
     this.identification(off, inHeader);
     if ((get16(real, off + 6) & 0x1fff) !== 0 || real[off + 9] !== mesh[off + 9]) return;
-    this.transport(real[off + 9], off + headerLength, covers);
+    this.transport(real[off + 9], off + headerLength, this.withoutPartial(off, headerLength, covers));
+  }
+
+  /** Finishes a half-done checksum as meshwire has it; then it covers nothing more of what is renamed. */
+  private withoutPartial(off: number, headerLength: number, covers: readonly Cover[]): readonly Cover[] {
+    const { real } = this;
+    const protocol = real[off + 9];
+    if (protocol !== IPPROTO_TCP && protocol !== IPPROTO_UDP) return covers;
+    const at = off + headerLength + (protocol === IPPROTO_TCP ? 16 : 6);
+    if (at + 2 > real.length || get16(real, at) === get16(this.mesh, at)) return covers;
+    const length = get16(real, off + 2) - headerLength;
+    if (get16(real, at) !== sum16(real, off + 12, off + 20, protocol + length)) return covers;
+    this.write(at, get16(this.mesh, at), covers);
+    return [...covers, { from: 0, to: 0, sum: at }];
   }
 
   private identification(off: number, covers: readonly Cover[]): void {
@@ -97,12 +130,12 @@ export class Masks {
     const to = real.length;
     if (to < off + 8) return;
     if (protocol === IPPROTO_UDP) {
-      const covers = get16(real, off + 6) === 0 ? outer : [...outer, { from: off, to, sum: off + 6 }];
+      const covers = this.transportCover(outer, off, off + 6);
       this.port(off, covers);
       this.port(off + 2, covers);
       if (get16(real, off + 2) === VXLAN_PORT) this.ethernet(off + UDP_HLEN + VXLAN_HLEN, covers);
     } else if (protocol === IPPROTO_TCP) {
-      const covers = to < off + 18 ? outer : [...outer, { from: off, to, sum: off + 16 }];
+      const covers = this.transportCover(outer, off, off + 16);
       this.port(off, covers);
       this.port(off + 2, covers);
       this.sequence(off, covers);
@@ -110,21 +143,42 @@ export class Masks {
       const covers = [...outer, { from: off, to, sum: off + 2 }];
       if (ICMP_QUERIES.has(real[off])) this.port(off + 4, covers);
       else if (ICMP_ERRORS.has(real[off])) this.ip(off + 8, covers);
+      if (real[off] === ICMP_TIMESTAMPREPLY) this.times(off + 12, covers);
     }
   }
 
+  /** Adds the checksum of a transport header: unless it is cut off, not used, or finished already. */
+  private transportCover(outer: readonly Cover[], from: number, sum: number): readonly Cover[] {
+    const { real } = this;
+    const absent = sum + 2 > real.length || (sum === from + 6 && get16(real, sum) === 0);
+    if (absent || outer.some((cover) => cover.sum === sum)) return outer;
+    return [...outer, { from, to: real.length, sum }];
+  }
+
+  /** When the request came and when the answer left, ms since midnight. */
+  private times(off: number, covers: readonly Cover[]): void {
+    for (let at = off; at < off + 8 && at + 2 <= this.real.length; at += 2)
+      this.write(at, get16(this.mesh, at), covers);
+  }
+
   private port(off: number, covers: readonly Cover[]): void {
-    const port = get16(this.real, off);
     const meshPort = get16(this.mesh, off);
-    if (port === meshPort || this.knownPorts.has(port) || this.knownPorts.has(meshPort)) return;
-    if (this.rename16(this.ports, port, meshPort)) this.write(off, meshPort, covers);
+    if (this.mayRename(get16(this.real, off), meshPort)) this.write(off, meshPort, covers);
+  }
+
+  private mayRename(port: number, meshPort: number): boolean {
+    if (port === meshPort || this.knownPorts.has(port) || this.knownPorts.has(meshPort)) return false;
+    const taken = this.renamed.get(meshPort);
+    if (taken !== undefined && taken !== port) return false;
+    this.renamed.set(meshPort, port);
+    return this.rename16(this.ports, port, meshPort);
   }
 
   private sequence(off: number, covers: readonly Cover[]): void {
     const { real, mesh } = this;
-    if (real.length < off + 20 || real.length !== mesh.length) return;
-    const fresh = (real[off + 13] & TCP_SYN_ACK) === TCP_SYN_ACK;
+    const fresh = off + 14 <= real.length && (real[off + 13] & TCP_SYN_ACK) === TCP_SYN_ACK;
     for (const field of [off + 4, off + 8]) {
+      if (real.length < field + 4) return;
       const shift = (get32(mesh, field) - get32(real, field)) | 0;
       if (shift === 0) continue;
       if (field === off + 4 && fresh) this.sequenceShifts.add(shift);
@@ -134,7 +188,7 @@ export class Masks {
     }
   }
 
-  /** Notes that `key` is `value` from now on; false when it is something else already, or another one has the value. */
+  /** Notes that `key` is `value` from now on; false when it is something else already. */
   private rename16<K>(names: Map<K, number>, key: K, value: number): boolean {
     const known = names.get(key);
     if (known === undefined) names.set(key, value);

@@ -141,8 +141,7 @@ export function udp(fields: UdpFields, payload: Bytes): Bytes {
   set16(bytes, 4, fields.length ?? bytes.length);
   bytes.set(payload, 8);
   const sum = ~sum16(bytes, 0, bytes.length, pseudoSum(fields.src, fields.dst, IPPROTO_UDP, bytes.length));
-  if (fields.sum !== "none")
-    set16(bytes, 6, ((sum & 0xffff) ^ (fields.sum === "wrong" ? 0x5a : 0)) || 0xffff);
+  if (fields.sum !== "none") set16(bytes, 6, (sum & 0xffff) ^ (fields.sum === "wrong" ? 0x5a : 0) || 0xffff);
   return bytes;
 }
 

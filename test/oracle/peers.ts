@@ -28,7 +28,8 @@ const ARP_REQUEST = 1;
 const ARP_REPLY = 2;
 /** Where a station's sequence numbers begin when nothing was acknowledged yet. */
 const FIRST_SEQ = 0x20000000;
-const ANSWER_ID = 0x7000;
+/** IP ids of answers count up from here. */
+export const ANSWER_ID = 0x7000;
 /** MSS 1460, window scale 7, selective acknowledgements. */
 const SYN_OPTIONS = [2, 4, 5, 180, 1, 3, 3, 7, 1, 1, 4, 2];
 

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { allNamespaces, type Case, type Command, WORLD } from "./case.ts";
 import {
+  Capture,
   closeFd,
   currentNetns,
   disableOffloads,
@@ -16,9 +17,7 @@ import {
   isSettled,
   listenOn,
   newNetns,
-  openCapture,
   openSender,
-  receiveFrame,
   sendFrame,
 } from "./libc.ts";
 import type { Seen, Side } from "./side.ts";
@@ -61,7 +60,7 @@ interface Namespace {
   readonly name: string;
   readonly fd: number;
   readonly names: Map<number, string>;
-  capture: number;
+  capture: Capture | null;
 }
 
 export class RealSide implements Side {
@@ -91,7 +90,7 @@ export class RealSide implements Side {
   collect(): Seen[] {
     const seen: Seen[] = [];
     for (const ns of this.namespaces) {
-      for (let frame = receiveFrame(ns.capture); frame !== null; frame = receiveFrame(ns.capture)) {
+      for (let frame = ns.capture!.receive(); frame !== null; frame = ns.capture!.receive()) {
         const dev = ns.names.get(frame.ifindex) ?? `if${frame.ifindex}`;
         seen.push({ ns: ns.name, dev, outgoing: frame.outgoing, bytes: frame.bytes });
       }
@@ -107,7 +106,7 @@ export class RealSide implements Side {
     enterNetns(this.root);
     for (const fd of this.sockets) closeFd(fd);
     for (const ns of this.namespaces) {
-      if (ns.capture >= 0) closeFd(ns.capture);
+      ns.capture?.close();
       closeFd(ns.fd);
     }
     if (this.sender >= 0) closeFd(this.sender);
@@ -116,8 +115,8 @@ export class RealSide implements Side {
 
   private build(one: Case): void {
     for (const name of allNamespaces(one)) {
-      this.namespaces.push({ name, fd: newNetns(), names: new Map(), capture: -1 });
-      this.shell(this.namespaces.at(-1)!, QUIET);
+      this.namespaces.push({ name, fd: newNetns(), names: new Map(), capture: null });
+      this.shell(this.namespaces.at(-1)!, DEFAULTS);
     }
     this.run(one.setup);
     this.run(one.rules);
@@ -169,7 +168,7 @@ export class RealSide implements Side {
   /** Offloads off, carriers settled, capture open. */
   private prepare(ns: Namespace): void {
     enterNetns(ns.fd);
-    ns.capture = openCapture();
+    const { fd } = (ns.capture = new Capture());
     for (let index = 1; index < MAX_IFINDEX; index++) {
       const name = nameOrNull(index);
       if (name !== null) ns.names.set(index, name);
@@ -177,8 +176,8 @@ export class RealSide implements Side {
     const deadline = performance.now() + SETTLE_MS;
     for (const name of ns.names.values()) {
       if (name === "lo") continue;
-      disableOffloads(ns.capture, name);
-      while (!isSettled(ns.capture, name)) {
+      disableOffloads(fd, name);
+      while (!isSettled(fd, name)) {
         if (performance.now() > deadline) throw new Error(`${ns.name}: ${name} does not come up`);
         pause(1);
       }
@@ -194,9 +193,13 @@ export class RealSide implements Side {
 
 const MAX_IFINDEX = 64;
 
-/** No IPv6 chatter. */
-const QUIET =
-  "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6\necho 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6";
+/** No IPv6 chatter; no ECN on sockets, which meshwire's do not have; receive buffers as Linux 6.1 has them (the window scale of a SYN follows from the largest). */
+const DEFAULTS = `
+echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6
+echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6
+echo 0 > /proc/sys/net/ipv4/tcp_ecn
+echo 4096 131072 6291456 > /proc/sys/net/ipv4/tcp_rmem
+`;
 
 function nameOrNull(index: number): string | null {
   try {

@@ -8,7 +8,10 @@ export function shrink(one: Case, differs: (candidate: Case) => boolean): Case {
     before = size(small);
     small = { ...small, steps: shrinkList(small.steps, (steps) => differs({ ...small, steps })) };
     small = { ...small, rules: shrinkList(small.rules, (rules) => differs({ ...small, rules })) };
-    small = { ...small, listeners: shrinkList(small.listeners, (listeners) => differs({ ...small, listeners })) };
+    small = {
+      ...small,
+      listeners: shrinkList(small.listeners, (listeners) => differs({ ...small, listeners })),
+    };
   }
   return small;
 }

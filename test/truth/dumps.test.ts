@@ -6,7 +6,9 @@ import { createLab } from "../../src/index.ts";
 import { blocks, canonical, DUMP_COMMANDS } from "./dumps.ts";
 
 const HERE = import.meta.dirname;
-const scenarios = readdirSync(HERE).filter((name) => existsSync(join(HERE, `${name}.md`)));
+const scenarios = readdirSync(HERE).filter(
+  (name) => existsSync(join(HERE, `${name}.md`)) && existsSync(join(HERE, name, "dump")),
+);
 
 /** Dump files of the last moment of a scenario: `MACHINE.NETNS.MOMENT.txt`. */
 function lastDumps(scenario: string): { machine: string; netns: string; text: string }[] {
@@ -31,8 +33,7 @@ describe.each(scenarios)("state after %s", (scenario) => {
       const block = real.get(command);
       if (block === undefined) continue;
       const { stdout } = lab.shell(machine, command, { netns });
-      const host = netns === "host";
-      expect(canonical(command, stdout, host), command).toEqual(canonical(command, block, host));
+      expect(canonical(command, stdout, netns), command).toEqual(canonical(command, block, netns));
     }
   });
 });

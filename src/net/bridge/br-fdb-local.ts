@@ -12,23 +12,27 @@ type Entry = FdbEntry<BridgePort>;
 const WARN_INTERVAL_NS = 5 * SEC;
 
 export function brFdbFind(br: Bridge, addrHi: number, addrLo: number, vlan: number): Entry | null {
-  return br.fdb.find(addrHi, addrLo, vlan, br.dev.ns.kernel.sim.now, br.ageingNs);
+  // Times are compared here and not handed on: a number that is no small integer would be boxed for every packet.
+  const entry = br.fdb.lookup(addrHi, addrLo, vlan);
+  if (entry === null || !entry.ages || entry.updatedNs + br.ageingNs > br.dev.ns.kernel.sim.now) return entry;
+  br.fdb.delete(entry);
+  return null;
 }
 
 /** Learns that a source address is behind `port` (br_fdb_update). */
 export function brFdbUpdate(br: Bridge, port: BridgePort, addrHi: number, addrLo: number): void {
   if (br.ageingNs === 0) return;
-  const now = br.dev.ns.kernel.sim.now;
-  const entry = br.fdb.find(addrHi, addrLo, 0, now, br.ageingNs);
+  const { sim } = br.dev.ns.kernel;
+  const entry = brFdbFind(br, addrHi, addrLo, 0);
   if (entry === null) {
-    br.fdb.create(addrHi, addrLo, 0, port, now);
+    br.fdb.create(addrHi, addrLo, 0, port, sim.now);
     return;
   }
   if (entry.local) {
-    warnOwnAddress(br, port, addrHi, addrLo, now);
+    warnOwnAddress(br, port, addrHi, addrLo, sim.now);
     return;
   }
-  entry.updatedNs = now;
+  entry.updatedNs = sim.now;
   if (entry.port !== port && !entry.sticky) entry.port = port;
 }
 

@@ -17,8 +17,8 @@ export class FdbEntry<Port = unknown> {
   isStatic = false;
   addedByUser = false;
   sticky = false;
-  updatedNs: number;
-  usedNs: number;
+  updatedNs = 0;
+  usedNs = 0;
   prev: FdbEntry<Port> | null = null;
   next: FdbEntry<Port> | null = null;
 
@@ -44,9 +44,14 @@ export class BridgeFdb<Port = unknown> {
     return this.table.size;
   }
 
+  /** The entry of an address, over or not; null when there is none. */
+  lookup(addrHi: number, addrLo: number, vlan: number): FdbEntry<Port> | null {
+    return this.table.get((vlan << 16) | addrHi, addrLo);
+  }
+
   /** The entry of an address that is not over at `nowNs`, or null (br_fdb_find_rcu). */
   find(addrHi: number, addrLo: number, vlan: number, nowNs: number, ageingNs: number): FdbEntry<Port> | null {
-    const entry = this.table.get((vlan << 16) | addrHi, addrLo);
+    const entry = this.lookup(addrHi, addrLo, vlan);
     if (entry === null) return null;
     if (entry.ages && entry.updatedNs + ageingNs <= nowNs) {
       this.delete(entry);

@@ -1,5 +1,5 @@
 /** Frames that arrive at a port (net/bridge/br_input.c). `data` stands behind the Ethernet header throughout. */
-import { countRx, netifReceiveSkb } from "../core/dev.ts";
+import { countRx, deliverSkb, netifReceiveSkb } from "../core/dev.ts";
 import { DROP } from "../core/drop-reason.ts";
 import { IFF_UP, type NetDevice } from "../core/net-device.ts";
 import { PACKET_HOST, type Skb } from "../core/skb.ts";
@@ -26,7 +26,8 @@ export function brHandleFrame(skb: Skb, dev: NetDevice): void {
   const dstHi = view.getUint16(macOff);
   const dstLo = view.getInt32(macOff + 2);
   if (dstHi === GROUP_HI && (dstLo & ~15) === GROUP_LO && !passesGroup(port, dstLo & 15)) {
-    skb.drop(DROP.BRIDGE_LINK_LOCAL);
+    if ((dstLo & 15) === ETH_PAUSE) skb.drop(DROP.BRIDGE_LINK_LOCAL);
+    else brHandleLocal(skb, port);
     return;
   }
   if (port.state !== BR_STATE_FORWARDING) {
@@ -45,6 +46,13 @@ function passesGroup(port: BridgePort, address: number): boolean {
   return address !== ETH_PAUSE && (port.br.groupFwdMask & (1 << address)) !== 0;
 }
 
+/** A group address that ends here: the port itself receives the frame (br_handle_local_finish, RX_HANDLER_PASS). */
+function brHandleLocal(skb: Skb, port: BridgePort): void {
+  const { view, macOff } = skb;
+  if (port.learning) brFdbUpdate(port.br, port, view.getUint16(macOff + 6), view.getInt32(macOff + 8));
+  deliverSkb(skb, port.dev);
+}
+
 /** Learns the source and decides where the frame goes (br_handle_frame_finish). Takes the packet. */
 export function brHandleFrameFinish(skb: Skb, port: BridgePort): void {
   const { br } = port;
@@ -55,6 +63,7 @@ export function brHandleFrameFinish(skb: Skb, port: BridgePort): void {
   const dstLo = view.getInt32(macOff + 2);
   if ((dstHi & 0x100) !== 0) {
     const broadcast = dstHi === 0xffff && dstLo === -1;
+    if (!broadcast) bridge.rxMulticast++;
     brFlood(br, port, skb, broadcast ? BR_PKT_BROADCAST : BR_PKT_MULTICAST, true);
     brPassFrameUp(skb, bridge);
     return;

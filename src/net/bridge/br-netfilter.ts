@@ -8,6 +8,7 @@ import { ipChecksumOk, ipDaddr, ipHeaderLen, ipTotLen, ipVersion } from "../../w
 import { ETH_HLEN, ETH_P_IP } from "../core/dev.ts";
 import { DROP } from "../core/drop-reason.ts";
 import {
+  HOOK_NEEDS_NF_BRIDGE,
   type HookEntry,
   NF_ACCEPT,
   NF_INET_FORWARD,
@@ -94,6 +95,7 @@ const sabotageEntry: HookEntry = {
   hook: NF_INET_PRE_ROUTING,
   priority: -0x80000000,
   fn: ipSabotageIn,
+  needs: HOOK_NEEDS_NF_BRIDGE,
 };
 
 function ipSabotageIn(_ns: NetNs, skb: Skb): Verdict {

@@ -57,13 +57,16 @@ export function netifReceiveSkb(skb: Skb): void {
   deliverSkb(skb, dev);
 }
 
-/** Hands a received packet to the protocol of its EtherType. */
-function deliverSkb(skb: Skb, dev: NetDevice): void {
+/**
+ * Hands a received packet to the protocol of its EtherType. A capture counts as a taker, so that nothing is dropped; not
+ * so on a bridge port, where it had its turn before.
+ */
+export function deliverSkb(skb: Skb, dev: NetDevice): void {
   const ns = dev.ns;
   if (skb.protocol === ETH_P_IP && ns.ipPacket !== null) ns.ipPacket(skb, dev);
   else if (skb.protocol === ETH_P_ARP && ns.arpPacket !== null) ns.arpPacket(skb, dev);
   else {
-    dev.rxDropped++;
+    if (dev.tap === null || dev.rxHandler !== null) dev.rxDropped++;
     skb.drop(DROP.UNHANDLED_PROTO);
   }
 }

@@ -10,6 +10,10 @@ import { netifReceiveSkb } from "./dev.ts";
 import { NetNs } from "./net-ns.ts";
 import type { Skb, SkbPool } from "./skb.ts";
 
+/** net.core.message_cost and message_burst. */
+const LOG_WINDOW_NS = 5_000_000_000;
+const LOG_BURST = 10;
+
 /** Equips a new namespace with a layer; the lab decides which layers a kernel has. */
 export type PernetInit = (ns: NetNs) => void;
 
@@ -30,6 +34,8 @@ export class Kernel {
   private readonly backlog = new Ring<Skb>(64);
   private depth = 0;
   private nextNsId = 0;
+  private logWindowNs = Number.NEGATIVE_INFINITY;
+  private logged = 0;
 
   /** `pernet` runs in order on each new namespace: loopback, ipv4, netfilter, ... */
   constructor(name: string, sim: Sim, pool: SkbPool, prng: Prng, pernet: readonly PernetInit[]) {
@@ -77,6 +83,16 @@ export class Kernel {
   /** Adds a line to the kernel log (printk). */
   printk(text: string): void {
     this.log.push({ atNs: this.sim.now, text });
+  }
+
+  /** The same for messages that packets cause (net_ratelimit): ten in five seconds, over all of them; the rest is lost. */
+  printkRatelimited(text: string): void {
+    const now = this.sim.now;
+    if (now - this.logWindowNs > LOG_WINDOW_NS) {
+      this.logWindowNs = now;
+      this.logged = 0;
+    }
+    if (this.logged++ < LOG_BURST) this.printk(text);
   }
 
   private drain(): void {

@@ -39,13 +39,13 @@ export type RxHandler = (skb: Skb, dev: NetDevice) => void;
 
 export class NetDevice {
   name: string;
-  ifindex: number;
+  ifindex = 0;
   ns: NetNs;
   readonly ops: DeviceOps;
   /** State of the driver, as its kind knows it. */
   priv: unknown = null;
-  flags: number;
-  mtu: number;
+  flags = 0;
+  mtu = 0;
   minMtu = 68;
   maxMtu = 65535;
   /** MAC address: upper 16 and lower 32 bits (the lower as int32). */
@@ -77,6 +77,7 @@ export class NetDevice {
   rxPackets = 0;
   rxBytes = 0;
   rxDropped = 0;
+  rxMulticast = 0;
   txPackets = 0;
   txBytes = 0;
   txDropped = 0;

@@ -90,6 +90,8 @@ export class Skb {
   trace: PacketTrace | null = null;
   /** Flow hash taken over from the sending socket (skb->hash, l4_hash); 0 when none: then it is computed on demand. */
   hash = 0;
+  /** How many transport headers, from the outermost inwards, are known to have a right checksum (`skb-checksum.ts`). */
+  csumLevel = 0;
   /** Free for the layer that owns the packet (skb->cb): sequence numbers of TCP, times. */
   cb0 = 0;
   cb1 = 0;
@@ -205,6 +207,7 @@ export class SkbPool {
     skb.trace = this.tracers > 0 ? new PacketTrace() : null;
     skb.nextHop = 0;
     skb.hash = 0;
+    skb.csumLevel = 0;
     skb.cb0 = 0;
     skb.cb1 = 0;
     skb.cb2 = 0;
@@ -247,6 +250,7 @@ export class SkbPool {
     skb.fragMaxSize = from.fragMaxSize;
     skb.sk = from.sk;
     skb.hash = from.hash;
+    skb.csumLevel = from.csumLevel;
     if (from.trace !== null) skb.trace = from.trace.fork();
     return skb;
   }

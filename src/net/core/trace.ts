@@ -18,6 +18,8 @@ export const TRACE_DROP = 10; // a: DropReason
 export const TRACE_LOCAL = 11; // ref: socket
 export const TRACE_ARP_PROXY = 12; // a: address answered for
 export const TRACE_POLICY = 13; // ref: chain, a: verdict
+export const TRACE_XFRM_OUT = 14; // ref: state, a: SPI, b: sequence number
+export const TRACE_XFRM_IN = 15; // ref: state, a: SPI, b: sequence number
 
 /** `b` of a TRACE_RULE whose target is another chain. */
 export const TRACE_JUMP = -2;

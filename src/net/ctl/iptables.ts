@@ -106,6 +106,7 @@ export function iptNewChain(ns: NetNs, table: TableName, name: string): Chain {
   if (at.chain(name) !== undefined) throw new IptcError("EEXIST", "Chain already exists");
   const chain = new Chain(at, name, -1);
   at.insertChain(chain);
+  at.replaced();
   return chain;
 }
 
@@ -117,7 +118,7 @@ export function iptDeleteChain(ns: NetNs, table: TableName, name: string): void 
   if (chain.rules.length > 0) throw new IptcError("EBUSY", "Directory not empty");
   const { chains } = chain.table;
   chains.splice(chains.indexOf(chain), 1);
-  chain.table.compiled = null;
+  chain.table.replaced();
 }
 
 /** -F, of all chains when `name` is null. */
@@ -126,7 +127,7 @@ export function iptFlush(ns: NetNs, table: TableName, name: string | null): void
   for (const chain of chains) {
     for (const rule of chain.rules) chain.table.freeSlot(rule.slot);
     chain.rules.length = 0;
-    chain.table.compiled = null;
+    chain.table.replaced();
   }
 }
 
@@ -152,7 +153,7 @@ export function iptPolicy(ns: NetNs, table: TableName, name: string, policy: str
   if (policy !== "ACCEPT" && policy !== "DROP") throw new IptcError("EINVAL", "Bad policy name");
   chain.policy = policy as Policy;
   chain.setCounters(0, 0);
-  chain.table.compiled = null;
+  chain.table.replaced();
 }
 
 /** -E: jumps to the chain follow. */
@@ -170,6 +171,7 @@ export function iptRenameChain(ns: NetNs, table: TableName, from: string, to: st
       if (target?.name === "chain" && target.chain === from)
         rule.spec = { ...rule.spec, target: { ...target, chain: to } };
     }
+  at.replaced();
 }
 
 /** Puts a rule in its place; refused rules leave no trace. */
@@ -188,7 +190,7 @@ function place(chain: Chain, index: number, spec: RuleSpec): Rule {
     throw error instanceof SysError ? new IptcError(error.code, kernelText(error)) : error;
   }
   startNeeds(rule);
-  chain.table.compiled = null;
+  chain.table.replaced();
   return rule;
 }
 
@@ -199,7 +201,7 @@ function kernelText(error: SysError): string {
 function remove(chain: Chain, index: number): void {
   chain.table.freeSlot(chain.rules[index].slot);
   chain.rules.splice(index, 1);
-  chain.table.compiled = null;
+  chain.table.replaced();
 }
 
 /** Two rules are the same when they are written the same. */
@@ -212,10 +214,14 @@ function findRule(chain: Chain, spec: RuleSpec): number {
 export function iptTransaction<T>(ns: NetNs, name: TableName, change: (table: Table) => T): T {
   const table = xtOf(ns).table(name);
   const before = table.snapshot();
+  table.inTransaction = true;
+  table.zeroPolicies();
   try {
     return change(table);
   } catch (error) {
     table.restore(before);
     throw error;
+  } finally {
+    table.inTransaction = false;
   }
 }

@@ -43,6 +43,7 @@ export type LinkSpec =
       /** Where the other end is made; absent: here. */
       readonly peerNs?: NetNs;
       readonly peerAddress?: MacSpec;
+      readonly peerIfindex?: number;
     })
   | (LinkCommon & { readonly kind: "vxlan"; readonly vni: number } & Partial<VxlanConfig>);
 
@@ -92,7 +93,7 @@ function vethAdd(ns: NetNs, spec: LinkSpec & { kind: "veth" }): NetDevice {
   const taken = ns.device(spec.name) ?? peerNs.device(spec.peer);
   if (taken !== undefined || (peerNs === ns && spec.peer === spec.name))
     throw new SysError("EEXIST", spec.name);
-  const dev = vethNewlink(ns, spec.name, peerNs, spec.peer);
+  const dev = vethNewlink(ns, spec.name, peerNs, spec.peer, spec.ifindex, spec.peerIfindex);
   const peer = dev.link!;
   setRandomAddress(dev);
   setRandomAddress(peer);

@@ -4,7 +4,7 @@
  * others send there too (cut-through, so an idle port adds nothing). Queues are drop-tail and kept as the time at which
  * a line is free again, so that a frame costs one event a receiver.
  */
-import type { EventSink, Sim } from "../../sim/sim.ts";
+import { type EventSink, Lane, type Sim } from "../../sim/sim.ts";
 import type { Prng } from "../../util/prng.ts";
 import { DROP } from "../core/drop-reason.ts";
 import { MacTable } from "../core/mac-table.ts";
@@ -56,11 +56,13 @@ export class SegmentPort implements NicPort, EventSink {
   /** When the line from the card, and the one to it, are free again, ns. */
   txFreeNs = 0;
   rxFreeNs = 0;
-  lastArrivalNs = 0;
+  /** Frames on their way to the card, in order. */
+  readonly arrivals: Lane;
 
   constructor(segment: Segment, dev: NetDevice) {
     this.segment = segment;
     this.dev = dev;
+    this.arrivals = new Lane(dev.ns.kernel.sim, this);
   }
 
   transmit(skb: Skb): void {
@@ -155,33 +157,34 @@ export class Segment {
       skb.drop(DROP.CABLE_LOSS);
       return;
     }
-    this.forward(from, skb, doneNs);
+    this.forward(from, skb);
   }
 
-  /** The switch: learns, and sends to the port of the address or to all others. */
-  private forward(from: SegmentPort, skb: Skb, doneNs: number): void {
+  /** The switch: learns, and sends to the port of the address or to all others. The frame is out at `from.txFreeNs`. */
+  private forward(from: SegmentPort, skb: Skb): void {
     const { view, data } = skb;
     this.table.set(view.getUint16(data + 6), view.getInt32(data + 8), from);
     const hi = view.getUint16(data);
     const known = (hi & 0x100) === 0 ? this.table.get(hi, view.getInt32(data + 2)) : null;
     if (known !== null) {
       if (known === from || known.group !== from.group) skb.drop(DROP.CABLE_CUT);
-      else this.deliver(known, skb, doneNs);
+      else this.deliver(from, known, skb);
       return;
     }
     let last: SegmentPort | null = null;
     for (let i = 0; i < this.ports.length; i++) {
       const port = this.ports[i];
       if (port === from || port.group !== from.group) continue;
-      if (last !== null) this.deliver(last, skb.clone(), doneNs);
+      if (last !== null) this.deliver(from, last, skb.clone());
       last = port;
     }
     if (last === null) skb.consume();
-    else this.deliver(last, skb, doneNs);
+    else this.deliver(from, last, skb);
   }
 
-  private deliver(to: SegmentPort, skb: Skb, doneNs: number): void {
+  private deliver(from: SegmentPort, to: SegmentPort, skb: Skb): void {
     const { options } = this;
+    const doneNs = from.txFreeNs;
     if (to.cut) {
       skb.drop(DROP.CABLE_CUT);
       return;
@@ -199,9 +202,8 @@ export class Segment {
       this.sim.schedule(atNs + options.latencyNs, to, skb);
       return;
     }
-    if (atNs < to.lastArrivalNs) atNs = to.lastArrivalNs;
-    to.lastArrivalNs = atNs;
-    this.sim.schedule(atNs, to, skb);
+    const { arrivals } = to;
+    arrivals.push(atNs < arrivals.lastNs ? arrivals.lastNs : atNs, skb);
   }
 
   /** Whether the queue of a line that is busy until `freeNs` has room for another frame. */

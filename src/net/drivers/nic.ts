@@ -18,6 +18,8 @@ export interface NicPort {
 
 /** What else `ip -d link` tells of a card. */
 export interface NicOptions {
+  /** Wanted ifindex; absent: the next. */
+  readonly ifindex?: number;
   readonly mtu?: number;
   /** Default: `mtu`. */
   readonly maxMtu?: number;
@@ -49,7 +51,7 @@ export function nicCreate(
   options: NicOptions = {},
 ): NetDevice {
   const mtu = options.mtu ?? 1500;
-  const dev = ns.addDevice(name, nicOps, IFF_BROADCAST | IFF_MULTICAST, mtu);
+  const dev = ns.addDevice(name, nicOps, IFF_BROADCAST | IFF_MULTICAST, mtu, options.ifindex);
   dev.addrHi = addrHi;
   dev.addrLo = addrLo | 0;
   dev.maxMtu = options.maxMtu ?? mtu;

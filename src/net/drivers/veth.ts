@@ -22,12 +22,20 @@ const vethOps: DeviceOps = {
 
 /**
  * Makes a pair, both down: `name` in `ns` and `peerName` in `peerNs`. The peer is registered first and so has the lower
- * ifindex when both are in one namespace. EEXIST when a name is taken. The caller gives them their addresses.
+ * ifindex when both are in one namespace, unless they are given. EEXIST when a name is taken. The caller gives them
+ * their addresses.
  */
-export function vethNewlink(ns: NetNs, name: string, peerNs: NetNs, peerName: string): NetDevice {
+export function vethNewlink(
+  ns: NetNs,
+  name: string,
+  peerNs: NetNs,
+  peerName: string,
+  ifindex = 0,
+  peerIfindex = 0,
+): NetDevice {
   const flags = IFF_BROADCAST | IFF_MULTICAST;
-  const peer = peerNs.addDevice(peerName, vethOps, flags, 1500);
-  const dev = ns.addDevice(name, vethOps, flags, 1500);
+  const peer = peerNs.addDevice(peerName, vethOps, flags, 1500, peerIfindex);
+  const dev = ns.addDevice(name, vethOps, flags, 1500, ifindex);
   dev.link = peer;
   peer.link = dev;
   linkwatchInitDev(dev);

@@ -3,7 +3,7 @@
  * age by their last use in either direction; one whose time is over counts as gone, as the kernel's timer is always set to
  * the earliest end of life.
  */
-import { SEC } from "../../sim/sim.ts";
+import { SEC, type Sim } from "../../sim/sim.ts";
 import { MacTable } from "../core/mac-table.ts";
 import { NUD_NOARP, NUD_PERMANENT } from "../ipv4/neighbour.ts";
 
@@ -26,8 +26,8 @@ export class VxlanFdbEntry {
   readonly remotes: VxlanRdst[];
   /** NUD_*: PERMANENT and NOARP stay, REACHABLE ages. */
   state: number;
-  updatedNs: number;
-  usedNs: number;
+  updatedNs = 0;
+  usedNs = 0;
   /** Order of creation, for the dump. */
   readonly serial: number;
 
@@ -62,14 +62,14 @@ export class VxlanFdb {
   }
 
   /** The entry of a MAC address, marked as used now (vxlan_find_mac); null when there is none. */
-  findMac(addrHi: number, addrLo: number, nowNs: number): VxlanFdbEntry | null {
+  findMac(addrHi: number, addrLo: number, sim: Sim): VxlanFdbEntry | null {
     const entry = this.table.get(addrHi, addrLo);
     if (entry === null) return null;
-    if (this.isOver(entry, nowNs)) {
+    if (!entry.isStatic && entry.usedNs + this.ageingNs <= sim.now) {
       this.delete(entry);
       return null;
     }
-    entry.usedNs = nowNs;
+    entry.usedNs = sim.now;
     return entry;
   }
 

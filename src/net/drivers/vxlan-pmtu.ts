@@ -49,6 +49,7 @@ export function iptunnelPmtudBuildIcmp(skb: Skb, mtu: number): void {
   const srcLo = view.getInt32(ethOff + 8);
   const type = view.getUint16(ethOff + 12);
   const quoted = skb.pull(ETH_HLEN);
+  skb.csumLevel = 0;
   const ttl = ipTtl(view, quoted);
   const saddr = ipSaddr(view, quoted);
   const daddr = ipDaddr(view, quoted);

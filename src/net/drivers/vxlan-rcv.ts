@@ -6,6 +6,7 @@ import { countRx, ETH_HLEN, ETH_P_IP, ethTypeTrans } from "../core/dev.ts";
 import { DROP } from "../core/drop-reason.ts";
 import { IFF_UP } from "../core/net-device.ts";
 import type { Skb } from "../core/skb.ts";
+import { skbChecksumDecap } from "../core/skb-checksum.ts";
 import { skbScrubPacket } from "../core/skb-scrub.ts";
 import { TRACE_VXLAN_DECAP } from "../core/trace.ts";
 import type { UdpSock } from "../ipv4/udp-sock.ts";
@@ -39,6 +40,7 @@ export function vxlanRcv(sk: UdpSock, skb: Skb): boolean {
   const outerTos = ipTos(view, netOff);
   skbScrubPacket(skb, vxlan.net !== dev.ns);
   skb.hash = 0;
+  skbChecksumDecap(skb);
   skb.data = off + VXLAN_HLEN;
   ethTypeTrans(skb, dev);
   if (view.getUint16(skb.macOff + 6) === dev.addrHi && view.getInt32(skb.macOff + 8) === dev.addrLo) {

@@ -14,19 +14,21 @@ export function vxlanSnoop(vxlan: VxlanDev, skb: Skb, srcIp: number): boolean {
   const hi = view.getUint16(macOff + 6);
   const lo = view.getInt32(macOff + 8);
   if ((hi & 0x100) !== 0 || (hi === 0 && lo === 0)) return true;
-  const now = dev.ns.kernel.sim.now;
-  const entry = fdb.findMac(hi, lo, now);
+  const { sim } = dev.ns.kernel;
+  const entry = fdb.findMac(hi, lo, sim);
   if (entry === null) {
-    if (dev.isUp) fdb.create(hi, lo, newRemote(vxlan, srcIp), NUD_REACHABLE, now);
+    if (dev.isUp) fdb.create(hi, lo, newRemote(vxlan, srcIp), NUD_REACHABLE, sim.now);
     return false;
   }
   const rdst = entry.remotes[0];
   if (rdst.ip === srcIp) return false;
   if (entry.isStatic) return true;
   const from = formatIp4(rdst.ip);
-  dev.ns.kernel.printk(`${dev.name}: ${formatMac(hi, lo)} migrated from ${from} to ${formatIp4(srcIp)}`);
+  dev.ns.kernel.printkRatelimited(
+    `${dev.name}: ${formatMac(hi, lo)} migrated from ${from} to ${formatIp4(srcIp)}`,
+  );
   rdst.ip = srcIp;
-  entry.updatedNs = now;
+  entry.updatedNs = sim.now;
   return false;
 }
 

@@ -23,6 +23,7 @@ import { RTN_LOCAL } from "../core/dst.ts";
 import { udpFlowSrcPort } from "../core/flow-dissector.ts";
 import { IFF_NOARP, type NetDevice } from "../core/net-device.ts";
 import { PACKET_HOST, type Skb } from "../core/skb.ts";
+import { skbChecksumEncap } from "../core/skb-checksum.ts";
 import { skbScrubPacket } from "../core/skb-scrub.ts";
 import { TRACE_ARP_PROXY, TRACE_VXLAN_ENCAP } from "../core/trace.ts";
 import { ipSelectIdent } from "../ipv4/ip-ident.ts";
@@ -47,9 +48,9 @@ export function vxlanXmit(skb: Skb, dev: NetDevice): void {
     arpReduce(vxlan, skb);
     return;
   }
-  const now = dev.ns.kernel.sim.now;
+  const { sim } = dev.ns.kernel;
   const dstHi = view.getUint16(data);
-  const entry = vxlan.fdb.findMac(dstHi, view.getInt32(data + 2), now) ?? vxlan.fdb.findMac(0, 0, now);
+  const entry = vxlan.fdb.findMac(dstHi, view.getInt32(data + 2), sim) ?? vxlan.fdb.findMac(0, 0, sim);
   if (entry === null) {
     if (vxlan.cfg.l2miss && (dstHi & 0x100) === 0) vxlan.l2Misses++;
     dev.txDropped++;
@@ -87,7 +88,7 @@ function arpReply(vxlan: VxlanDev, request: Skb, off: number, target: number): v
   }
   if ((neigh.nudState & NUD_CONNECTED) === 0) return;
   const { haHi, haLo } = neigh;
-  const entry = vxlan.fdb.findMac(haHi, haLo, dev.ns.kernel.sim.now);
+  const entry = vxlan.fdb.findMac(haHi, haLo, dev.ns.kernel.sim);
   // A neighbour that sits on the bridge itself answers by itself.
   if (entry !== null && entry.remotes[0].ip === 0) return;
   const shaHi = arpShaHi(request.view, off);
@@ -164,6 +165,7 @@ function vxlanBuildSkb(vxlan: VxlanDev, skb: Skb, rdst: VxlanRdst, dst: Dst): vo
   const saddr = cfg.local !== 0 ? cfg.local : routeSource(dst, rdst.ip);
   countTx(dev, skb.length - ETH_HLEN);
   skbScrubPacket(skb, net !== dev.ns);
+  skbChecksumEncap(skb);
   vxlanWrite(view, skb.push(VXLAN_HLEN), rdst.vni);
   const udp = skb.push(UDP_HLEN);
   const length = skb.length;

@@ -106,7 +106,7 @@ export function fibAddIfaddr(inDev: InDevice, ifa: IfAddr): void {
   }
   const prefix = ifa.address & ifa.mask;
   const secondary = (ifa.flags & IFA_F_SECONDARY) !== 0;
-  if (prefix >>> 24 === 0 || secondary || (prefix === ifa.local && ifa.prefixLen === 32)) return;
+  if (prefix === 0 || secondary || (prefix === ifa.local && ifa.prefixLen === 32)) return;
   if ((ifa.flags & IFA_F_NOPREFIXROUTE) === 0) magicAdd(net, prefixRoute(ifa, dev, source));
   if (ifa.prefixLen < 31) magicAdd(net, magic(RTN_BROADCAST, prefix | ~ifa.mask, 32, dev, source, 0));
 }

@@ -24,7 +24,7 @@ import {
   icmpType,
   NR_ICMP_TYPES,
 } from "../../wire/icmp.ts";
-import { ipDaddr, ipHeaderLen, ipProtocol, ipSaddr, ipTos } from "../../wire/ipv4.ts";
+import { ipDaddr, ipHeaderLen, ipProtocol, ipSaddr } from "../../wire/ipv4.ts";
 import { DROP } from "../core/drop-reason.ts";
 import { RTN_BROADCAST, RTN_MULTICAST, RTN_UNICAST } from "../core/dst.ts";
 import type { NetNs } from "../core/net-ns.ts";
@@ -33,7 +33,8 @@ import { icmpReply } from "./icmp.ts";
 import { inDevOf, inetAddrOnlink } from "./in-device.ts";
 import { type Ipv4Net, ipv4Of, type NetProtocol } from "./ipv4-net.ts";
 import { inetAddrType, ipRouteOutput } from "./route.ts";
-import { updatePmtu, updateRedirect } from "./route-exception.ts";
+import { updateRedirect } from "./route-exception.ts";
+import { ipv4UpdatePmtu } from "./route-pmtu.ts";
 
 const IP_HLEN = 20;
 const NR_ICMP_UNREACH = 15;
@@ -168,13 +169,6 @@ function icmpErr(skb: Skb, type: number, code: number, info: number): void {
   if (net.icmp.pingErr !== null) net.icmp.pingErr(skb, type, code, info);
 }
 
-/** Notes the path MTU for the route of the quoted packet; `data` at its IP header (ipv4_update_pmtu). */
-export function ipv4UpdatePmtu(ns: NetNs, skb: Skb, mtu: number): void {
-  const daddr = ipDaddr(skb.view, skb.data);
-  const dst = ipRouteOutput(ns, daddr, ipSaddr(skb.view, skb.data), 0, 0, ipTos(skb.view, skb.data));
-  if (dst !== null) updatePmtu(ns, dst, daddr, mtu);
-}
-
 /** icmp_redirect and __ip_do_redirect: another gateway of the same link is nearer. */
 function icmpRedirect(ns: NetNs, skb: Skb): void {
   const view = skb.view;
@@ -200,7 +194,7 @@ function redirectAllowed(net: Ipv4Net, skb: Skb, hop: number, from: number, gate
   const { conf } = inDev;
   const both = confAll.acceptRedirects & conf.acceptRedirects;
   const accepts = conf.forwarding !== 0 ? both : confAll.acceptRedirects | conf.acceptRedirects;
-  if (accepts === 0 || gateway >>> 28 === 0xe || gateway === -1 || gateway >>> 24 === 0) return false;
+  if (accepts === 0 || gateway >>> 28 === 0xe || gateway === -1 || gateway === 0) return false;
   if ((confAll.sharedMedia | conf.sharedMedia) === 0) return inetAddrOnlink(inDev, gateway, hop);
   return inetAddrType(net.ns, gateway) === RTN_UNICAST;
 }

@@ -10,7 +10,6 @@ import {
   ICMP_REDIRECT,
   ICMP_SOURCE_QUENCH,
   ICMP_TIME_EXCEEDED,
-  icmpIsError,
   NR_ICMP_TYPES,
 } from "../../wire/icmp.ts";
 import {
@@ -107,6 +106,9 @@ function peerAllow(net: Ipv4Net, dst: Dst, daddr: number): boolean {
   return net.peers.get(daddr, now).allow(now, net.sysctls.icmpRatelimit * MS);
 }
 
+/** Types that no error is sent about (`error` in icmp_pointers): the errors, the unassigned 1, 2, 6, 7, and 9, 10. */
+const ERROR_TYPES = 0b1_1110_1111_1110;
+
 /** Whether an error about this packet is allowed at all. */
 function mayComplain(skbIn: Skb): boolean {
   const dst = skbIn.dst;
@@ -119,7 +121,7 @@ function mayComplain(skbIn: Skb): boolean {
   if (ipProtocol(view, off) !== IPPROTO_ICMP) return true;
   if (off + headerLen >= skbIn.tail) return false;
   const type = view.getUint8(off + headerLen);
-  return type <= NR_ICMP_TYPES && !icmpIsError(type);
+  return type <= NR_ICMP_TYPES && (ERROR_TYPES & (1 << type)) === 0;
 }
 
 /** Source of an error: the address that the packet was for, else what the route back gives (0). */
@@ -196,8 +198,10 @@ export function icmpPush(ns: NetNs, skb: Skb, dst: Dst, saddr: number, daddr: nu
  */
 export function computeSpecDst(ns: NetNs, skb: Skb, dev: NetDevice): number {
   if (skb.dst !== null && skb.dst.type === RTN_LOCAL) return ipDaddr(skb.view, skb.netOff);
-  const back = ipRouteOutput(ns, ipSaddr(skb.view, skb.netOff), 0, 0, 0);
-  if (back !== null) return routeSource(back, ipSaddr(skb.view, skb.netOff));
+  const saddr = ipSaddr(skb.view, skb.netOff);
+  if (saddr === 0) return inetSelectAddr(dev, 0, RT_SCOPE_LINK);
+  const back = ipRouteOutput(ns, saddr, 0, 0, 0);
+  if (back !== null) return routeSource(back, saddr);
   return inetSelectAddr(dev, 0, RT_SCOPE_UNIVERSE);
 }
 
@@ -205,8 +209,9 @@ export function computeSpecDst(ns: NetNs, skb: Skb, dev: NetDevice): number {
 export function icmpReply(ns: NetNs, query: Skb, reply: Skb, type: number): void {
   const net = ipv4Of(ns);
   const exempt = unlimited(net, type, 0);
-  const daddr = ipSaddr(query.view, query.netOff);
   const source = computeSpecDst(ns, query, query.dev!);
+  // What comes from 0.0.0.0 is answered to ourselves (ip_route_output_key_hash_rcu).
+  const daddr = ipSaddr(query.view, query.netOff) || source;
   const tos = ipTos(query.view, query.netOff);
   reply.mark = net.sysctls.fwmarkReflect !== 0 ? query.mark : 0;
   const allowed = exempt || globalAllow(net);

@@ -33,6 +33,11 @@ export function ipForward(skb: Skb): void {
   }
   const dev = skb.dev!;
   const ns = dev.ns;
+  const net = ipv4Of(ns);
+  if (net.xfrmPolicyCheck !== null && !net.xfrmPolicyCheck(ns, 2, skb)) {
+    skb.drop(DROP.XFRM_POLICY);
+    return;
+  }
   const dst = skb.dst!;
   const view = skb.view;
   const off = skb.netOff;
@@ -42,7 +47,7 @@ export function ipForward(skb: Skb): void {
     return;
   }
   skb.ipcb |= IPSKB_FORWARDED;
-  const usePmtu = ipv4Of(ns).sysctls.ipForwardUsePmtu !== 0;
+  const usePmtu = net.sysctls.ipForwardUsePmtu !== 0;
   const mtu = usePmtu ? dstMtu(ns, dst, view.getInt32(off + 16)) : dstMtuForward(dst);
   if (skb.tail - off > mtu && exceedsMtu(skb, mtu)) {
     icmpSend(ns, skb, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu);

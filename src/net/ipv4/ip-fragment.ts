@@ -321,6 +321,7 @@ function adopt(q: FragmentQueue, first: Skb, skb: Skb, whole: Skb, off: number, 
   skb.ct = first.ct;
   skb.ctInfo = first.ctInfo;
   skb.ipcb = first.ipcb;
+  skb.csumLevel = 0;
   const { buffer, view, bytes } = skb;
   skb.buffer = whole.buffer;
   skb.view = whole.view;

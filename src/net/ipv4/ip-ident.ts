@@ -3,6 +3,7 @@
  * of counters, picked by a keyed hash of both addresses and the protocol. A counter moves by one a packet, and jumps by
  * a random part of the ticks that went by since it was used last.
  */
+import type { Sim } from "../../sim/sim.ts";
 import { hash4 } from "../../util/hash.ts";
 import type { Prng } from "../../util/prng.ts";
 import type { NetNs } from "../core/net-ns.ts";
@@ -26,9 +27,9 @@ export class IdentCounters {
   }
 
   /** Next id of the flow, 0..65535; `mix` tells namespaces apart. */
-  next(saddr: number, daddr: number, proto: number, mix: number, nowNs: number): number {
+  next(saddr: number, daddr: number, proto: number, mix: number, sim: Sim): number {
     const bucket = hash4(daddr, saddr, proto, mix, this.key) & (BUCKETS - 1);
-    const now = Math.floor(nowNs / JIFFY_NS);
+    const now = Math.floor(sim.now / JIFFY_NS);
     const ticks = now - this.stamps[bucket];
     let delta = 0;
     if (ticks > 0) {
@@ -43,5 +44,5 @@ export class IdentCounters {
 
 /** IP id of a packet without a socket counter, 0..65535. */
 export function ipSelectIdent(ns: NetNs, saddr: number, daddr: number, proto: number): number {
-  return ipv4Of(ns).ident.next(saddr, daddr, proto, ns.id, ns.kernel.sim.now);
+  return ipv4Of(ns).ident.next(saddr, daddr, proto, ns.id, ns.kernel.sim);
 }

@@ -7,7 +7,7 @@ import {
   ICMP_PKT_FILTERED,
   ICMP_PROT_UNREACH,
 } from "../../wire/icmp.ts";
-import { ipChecksumOk, ipIsFragment, ipProtocol, ipTotLen } from "../../wire/ipv4.ts";
+import { IPPROTO_ESP, ipChecksumOk, ipIsFragment, ipProtocol, ipTotLen } from "../../wire/ipv4.ts";
 import { DROP } from "../core/drop-reason.ts";
 import {
   RTN_BLACKHOLE,
@@ -137,6 +137,11 @@ export function ipLocalDeliverFinish(skb: Skb): void {
   const ns = skb.dev!.ns;
   const net = ipv4Of(ns);
   const protocol = ipProtocol(skb.view, skb.netOff);
+  // What is still wrapped up is not asked yet; the packet inside will be.
+  if (net.xfrmPolicyCheck !== null && protocol !== IPPROTO_ESP && !net.xfrmPolicyCheck(ns, 0, skb)) {
+    skb.drop(DROP.XFRM_POLICY);
+    return;
+  }
   skb.data = skb.transOff;
   const raw = net.rawDeliver !== null && net.rawDeliver(skb, protocol);
   const transport = net.protocols[protocol];

@@ -81,13 +81,14 @@ export function ipOutput(skb: Skb): void {
   const ns = out.ns;
   skb.dev = out;
   skb.protocol = ETH_P_IP;
+  const { mark } = skb;
   if ((skb.ipcb & IPSKB_REROUTED) === 0) {
     if (nfHook(ns, NF_INET_POST_ROUTING, skb, indev, out) !== NF_ACCEPT) return;
   }
-  ipFinishOutput(skb);
+  ipFinishOutput(skb, mark);
 }
 
-/** Local listeners hear broadcasts and groups that are sent from here (ip_mc_output). */
+/** Local listeners hear broadcasts and groups that are sent from here: by the same route (ip_mc_output). */
 function loopCopyBack(skb: Skb): void {
   const dst = skb.dst!;
   if (dst.type === RTN_MULTICAST && skb.nextHop !== (0xe0000001 | 0)) return;
@@ -95,17 +96,19 @@ function loopCopyBack(skb: Skb): void {
   copy.dev = dst.dev;
   const ns = dst.dev.ns;
   if (nfHook(ns, NF_INET_POST_ROUTING, copy, null, dst.dev) !== NF_ACCEPT) return;
-  copy.dst = null;
   copy.macOff = copy.data;
   copy.pktType = PACKET_LOOPBACK;
   ns.kernel.netifRx(copy);
 }
 
-/** Behind POST_ROUTING: xfrm, fragments where needed, then the neighbour. Takes the packet (ip_finish_output). */
-export function ipFinishOutput(skb: Skb): void {
+/**
+ * Behind POST_ROUTING: xfrm, fragments where needed, then the neighbour; `mark` as before POST_ROUTING. Takes the packet
+ * (ip_finish_output).
+ */
+export function ipFinishOutput(skb: Skb, mark: number): void {
   const ns = skb.dst!.dev.ns;
   const net = ipv4Of(ns);
-  if (net.xfrmOutput !== null && net.xfrmOutput(ns, skb)) return;
+  if (net.xfrmOutput !== null && net.xfrmOutput(ns, skb, mark)) return;
   const length = skb.tail - skb.data;
   const mtu = skbDstMtu(ns, skb, ipDaddr(skb.view, skb.data));
   if (length > mtu || skb.fragMaxSize !== 0) ipFragment(ns, skb, mtu);

@@ -95,8 +95,13 @@ export class Ipv4Net implements Ipv4Parts {
   rawDeliver: ((skb: Skb, protocol: number) => boolean) | null = null;
   /** Raw sockets hear of an ICMP error (raw_icmp_error): `data` at the quoted IP header. */
   rawErr: ((skb: Skb, type: number, code: number, info: number) => void) | null = null;
-  /** xfrm looks at each leaving packet before fragmentation; true when it took it (dst_output of an xfrm route). */
-  xfrmOutput: ((ns: NetNs, skb: Skb) => boolean) | null = null;
+  /**
+   * xfrm looks at each leaving packet before fragmentation (dst_output of an xfrm route); `mark` is the one that it was
+   * routed by. True when it took it. Null while no policy is for leaving packets.
+   */
+  xfrmOutput: ((ns: NetNs, skb: Skb, mark: number) => boolean) | null = null;
+  /** Whether a received packet came as the policies for this machine (0) or for others (2) want; null without any. */
+  xfrmPolicyCheck: ((ns: NetNs, dir: 0 | 2, skb: Skb) => boolean) | null = null;
   /** Slots of the transports. */
   sock: unknown = null;
   tcp: unknown = null;

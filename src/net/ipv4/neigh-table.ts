@@ -63,7 +63,7 @@ export class NeighTable {
     ) {
       this.forcedGc();
       if (this.count >= limits.gcThresh3) {
-        this.ns.kernel.printk("neighbour: arp_cache: neighbor table overflow!");
+        this.ns.kernel.printkRatelimited("neighbour: arp_cache: neighbor table overflow!");
         return false;
       }
     }

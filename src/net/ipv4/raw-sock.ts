@@ -17,6 +17,7 @@ import { ipBuildHeader, ipLocalOut } from "./ip-output.ts";
 import { ipv4Of } from "./ipv4-net.ts";
 import { skbSetRoute } from "./route.ts";
 import { dstMtu } from "./route-exception.ts";
+import { ipv4UpdatePmtu } from "./route-pmtu.ts";
 import {
   ICMP_ERR_ERRNO,
   ICMP_ERR_FATAL,
@@ -224,7 +225,10 @@ export function rawIcmpError(ns: NetNs, skb: Skb, type: number, code: number, in
     if (type === ICMP_DEST_UNREACH) {
       errno = ICMP_ERR_ERRNO[code] ?? "EHOSTUNREACH";
       hard = ((ICMP_ERR_FATAL >> code) & 1) !== 0;
-      if (code === ICMP_FRAG_NEEDED) hard = sk.pmtuDisc !== IP_PMTUDISC_DONT;
+      if (code === ICMP_FRAG_NEEDED) {
+        ipv4UpdatePmtu(ns, skb, info);
+        hard = sk.pmtuDisc !== IP_PMTUDISC_DONT;
+      }
     }
     if (sk.recvErr) sk.pushError(errno, type, code, info, errorSource(skb), skb.bytes.slice(ip, skb.tail));
     if (sk.recvErr || (hard && sk.state === TCP_ESTABLISHED)) {

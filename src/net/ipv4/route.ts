@@ -40,8 +40,9 @@ function isLoopback(addr: number): boolean {
   return addr >>> 24 === 127;
 }
 
+/** Only 0.0.0.0 itself: the rest of 0/8 is like any other address (ipv4_is_zeronet since Linux 5.3). */
 function isZeronet(addr: number): boolean {
-  return addr >>> 24 === 0;
+  return addr === 0;
 }
 
 /** RTN_* of an address (inet_addr_type): local, broadcast, multicast, else unicast. */
@@ -330,7 +331,6 @@ function mkrouteOutput(net: Ipv4Net, dst: Dst, daddr: number, saddr: number): Ds
   const routesLocalnet = (net.confAll.routeLocalnet | inDev.conf.routeLocalnet) !== 0;
   if (isLoopback(saddr) && (dev.flags & IFF_LOOPBACK) === 0 && !routesLocalnet) return null;
   if (daddr === -1 || isMulticast(daddr)) return linkDst(dev, daddr);
-  if (isZeronet(daddr) && daddr !== 0) return null;
   return dst;
 }
 

@@ -35,11 +35,31 @@ export const TCP_CLOSING = 11;
 export const TCP_NEW_SYN_RECV = 12;
 export type TcpState = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12;
 
-/** Path MTU discovery (IP_MTU_DISCOVER): never, want (the default: DF, fragment when too long), always. */
+/**
+ * Path MTU discovery (IP_MTU_DISCOVER): never, want (the default: DF, fragment when too long), always, always and without
+ * a look at what was found before.
+ */
 export const IP_PMTUDISC_DONT = 0;
 export const IP_PMTUDISC_WANT = 1;
 export const IP_PMTUDISC_DO = 2;
-export type PmtuDiscovery = 0 | 1 | 2;
+export const IP_PMTUDISC_PROBE = 3;
+export type PmtuDiscovery = 0 | 1 | 2 | 3;
+
+/** An error about a datagram of a socket that waits in its queue (IP_RECVERR). */
+export interface SockError {
+  readonly errno: Errno;
+  /** ICMP type and code; both 0 when the error was found here. */
+  readonly type: number;
+  readonly code: number;
+  /** Path MTU of EMSGSIZE. */
+  readonly info: number;
+  /** Who sent the error, int32; 0 when it was found here. */
+  readonly offender: number;
+  /** Time to live that the ICMP packet came with. */
+  readonly ttl: number;
+  /** Port that the datagram was for. */
+  readonly dport: number;
+}
 
 /** Memory that a received packet of `lenBytes` is charged with: a 2 KiB buffer of the driver with its sk_buff. */
 export function skbTruesize(lenBytes: number): number {
@@ -69,11 +89,13 @@ export class Sock {
   reusePort = false;
   /** The port was asked for by bind, so that no connection may choose it for itself (SOCK_BINDPORT_LOCK). */
   portLocked = false;
+  /** Takes the source ports that a lab page pins for the machine; a daemon's sockets leave them to the page's commands. */
+  usesPins = true;
   /** Error that the next call reports (sk_err). */
   err: Errno | null = null;
   /** Woken on every change that a process may wait for. */
   readonly wq = new WaitQueue();
-  /** Hash that the flow takes when it is sent from here (sk_txhash), int32, never 0. */
+  /** Hash that the flow takes when it is sent from here (sk_txhash), int32; 0 until the socket has a peer: that of the packet. */
   txHash = 0;
   /** Next IP id of a connected socket (inet_id). */
   inetId = 0;
@@ -90,7 +112,6 @@ export class Sock {
   constructor(ns: NetNs, protocol: number) {
     this.ns = ns;
     this.protocol = protocol;
-    this.rethinkTxHash();
   }
 
   /** Draws a new transmit hash (sk_rethink_txhash). */
@@ -158,12 +179,13 @@ export class SockNet {
   }
 
   /**
-   * A free source port for a connection to `daddr:dport` (__inet_hash_connect): an offset hashed from the destination, even
+   * A free source port for the connection that `sk` begins (__inet_hash_connect): an offset hashed from the destination, even
    * distances from the range's start first; `isFree` decides. 0 when none is free.
    */
-  connectPort(saddr: number, daddr: number, dport: number, isFree: (port: number) => boolean): number {
-    const pinned = this.pinnedPorts.shift();
+  connectPort(sk: Sock, isFree: (port: number) => boolean): number {
+    const pinned = sk.usesPins ? this.pinnedPorts.shift() : undefined;
     if (pinned !== undefined) return pinned;
+    const { saddr, daddr, dport } = sk;
     const [low, high] = ipv4Of(this.ns).localPortRange;
     const span = high + 1 - low;
     const remaining = span > 1 ? span & ~1 : span;
@@ -183,8 +205,8 @@ export class SockNet {
   }
 
   /** A free port for bind(0) (inet_csk_find_open_port): odd distances from the range's start first. 0 when none is free. */
-  openPort(isFree: (port: number) => boolean): number {
-    const pinned = this.pinnedPorts.shift();
+  openPort(sk: Sock, isFree: (port: number) => boolean): number {
+    const pinned = sk.usesPins ? this.pinnedPorts.shift() : undefined;
     if (pinned !== undefined) return pinned;
     const [low, high] = ipv4Of(this.ns).localPortRange;
     const span = high + 1 - low;

@@ -5,16 +5,17 @@ import {
   ICMP_PARAMETERPROB,
   ICMP_TIME_EXCEEDED,
 } from "../../wire/icmp.ts";
-import { ipDaddr, ipHeaderLen, ipSaddr, l4ChecksumOk } from "../../wire/ipv4.ts";
+import { ipDaddr, ipHeaderLen, ipSaddr } from "../../wire/ipv4.ts";
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../../wire/tcp.ts";
 import { TcpOptions } from "../../wire/tcp-options.ts";
 import { DROP } from "../core/drop-reason.ts";
 import { RTN_LOCAL } from "../core/dst.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import { PACKET_HOST, PACKET_LOOPBACK, type Skb } from "../core/skb.ts";
+import { skbChecksumOk } from "../core/skb-checksum.ts";
 import { TRACE_LOCAL } from "../core/trace.ts";
 import type { NetProtocol } from "./ipv4-net.ts";
-import { dstMtu } from "./route-exception.ts";
+import { dstMtu, updatePmtu } from "./route-exception.ts";
 import {
   ICMP_ERR_ERRNO,
   type Sock,
@@ -59,7 +60,7 @@ function tcpV4Rcv(ns: NetNs, skb: Skb): void {
     skb.drop(DROP.PKT_TOO_SMALL);
     return;
   }
-  if (!l4ChecksumOk(skb.bytes, skb.view, skb.netOff, off, len)) {
+  if (!skbChecksumOk(skb, skb.netOff, off, len)) {
     net.inErrs++;
     skb.drop(DROP.BAD_CSUM);
     return;
@@ -149,7 +150,7 @@ function rcvTimewait(ns: NetNs, tw: TcpTimewaitSock, skb: Skb, seg: TcpSegment):
 }
 
 /** An ICMP error about a segment that was sent from here: `data` at the quoted IP header (tcp_v4_err). */
-function tcpV4Err(ns: NetNs, skb: Skb, type: number, code: number): void {
+function tcpV4Err(ns: NetNs, skb: Skb, type: number, code: number, info: number): void {
   const { view } = skb;
   const ip = skb.data;
   const off = ip + ipHeaderLen(view, ip);
@@ -169,7 +170,7 @@ function tcpV4Err(ns: NetNs, skb: Skb, type: number, code: number): void {
   const tcp = sk as TcpSock;
   if (before(seq, tcp.sndUna) || before(tcp.sndNxt, seq)) return;
   if (type === ICMP_DEST_UNREACH && code === ICMP_FRAG_NEEDED) {
-    if (tcp.state !== TCP_LISTEN) mtuReduced(tcp);
+    if (tcp.state !== TCP_LISTEN) mtuReduced(tcp, info);
     return;
   }
   let err = ICMP_ERR_ERRNO[code] ?? "EHOSTUNREACH";
@@ -180,7 +181,10 @@ function tcpV4Err(ns: NetNs, skb: Skb, type: number, code: number): void {
 }
 
 /** The path takes less than we send: smaller segments, and those in flight again (tcp_v4_mtu_reduced, tcp_simple_retransmit). */
-function mtuReduced(sk: TcpSock): void {
+function mtuReduced(sk: TcpSock, told: number): void {
+  const found = skDstCheck(sk);
+  if (found === null) return;
+  updatePmtu(sk.ns, found, sk.daddr, told);
   const dst = skDstCheck(sk);
   if (dst === null) return;
   const mtu = dstMtu(sk.ns, dst, sk.daddr);
@@ -197,6 +201,6 @@ function mtuReduced(sk: TcpSock): void {
 export function tcpProtocol(ns: NetNs): NetProtocol {
   return {
     rcv: (skb) => tcpV4Rcv(ns, skb),
-    err: (skb, type, code) => tcpV4Err(ns, skb, type, code),
+    err: (skb, type, code, info) => tcpV4Err(ns, skb, type, code, info),
   };
 }

@@ -94,6 +94,7 @@ export function tcpTransmit(sk: TcpSock, seq: number, len: number, flags: number
   const total = headerLen + len;
   const sum = csumPartial(view, off, total, pseudoHeaderSum(sk.saddr, sk.daddr, IPPROTO_TCP, total));
   view.setUint16(off + 16, csumFold(sum));
+  skb.csumLevel = 1;
   if ((flags & TCP_ACK) !== 0) tcpEventAckSent(sk);
   if (len > 0) tcpEventDataSent(sk);
   tcpOf(ns).outSegs++;

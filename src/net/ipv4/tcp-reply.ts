@@ -1,5 +1,5 @@
 /** Segments without a whole socket: RST, and those of requests and TIME-WAIT (tcp_v4_send_reset, tcp_v4_send_ack). */
-import { IP_HLEN, IPPROTO_TCP, l4ChecksumSet } from "../../wire/ipv4.ts";
+import { IP_HLEN, IPPROTO_TCP, ipTos, l4ChecksumSet } from "../../wire/ipv4.ts";
 import { TCP_ACK, TCP_FIN, TCP_HLEN, TCP_RST, TCP_SYN } from "../../wire/tcp.ts";
 import { type TcpOptions, tcpOptionsLen, writeTcpOptions } from "../../wire/tcp-options.ts";
 import { RTN_LOCAL } from "../core/dst.ts";
@@ -80,6 +80,7 @@ export function tcpSendReset(ns: NetNs, skb: Skb, seg: TcpSegment): void {
   replyTo.daddr = seg.saddr;
   replyTo.sport = seg.dport;
   replyTo.dport = seg.sport;
+  replyTo.tos = ipTos(skb.view, skb.netOff);
   tcpOf(ns).outRsts++;
   if ((seg.flags & TCP_ACK) !== 0) {
     tcpSendReply(ns, replyTo, seg.ack, 0, TCP_RST, 0, null);

@@ -44,6 +44,7 @@ export function tcpConnRequest(listener: TcpSock, seg: TcpSegment, isn: number):
     return;
   }
   const req = new TcpReqSock(listener, reqTimer);
+  req.rethinkTxHash();
   req.saddr = seg.daddr;
   req.rcvSaddr = seg.daddr;
   req.daddr = seg.saddr;

@@ -205,6 +205,7 @@ export class TcpSock extends Sock {
 
   constructor(ns: NetNs, handlers: TcpTimerHandlers) {
     super(ns, IPPROTO_TCP);
+    this.rethinkTxHash();
     const { sim } = ns.kernel;
     this.writeTimer = new Timer(sim, () => handlers.write(this));
     this.delackTimer = new Timer(sim, () => handlers.delack(this));

@@ -63,7 +63,7 @@ export function tcpBind(sk: TcpSock, addr: number, port: number): void {
   sk.saddr = addr;
   const net = sockOf(sk.ns);
   const isFree = (candidate: number): boolean => portFree(sk, candidate);
-  const chosen = port !== 0 ? port : net.openPort(isFree);
+  const chosen = port !== 0 ? port : net.openPort(sk, isFree);
   if (chosen === 0 || (port !== 0 && !isFree(port))) {
     sk.rcvSaddr = 0;
     sk.saddr = 0;
@@ -139,7 +139,7 @@ function takeConnectPort(sk: TcpSock): void {
       throw new SysError("EADDRNOTAVAIL");
     return;
   }
-  const port = net.connectPort(sk.saddr, sk.daddr, sk.dport, (candidate) => {
+  const port = net.connectPort(sk, (candidate) => {
     const holders = net.holders(IPPROTO_TCP, candidate);
     if (holders.some((other) => other.portLocked)) return false;
     return holders.length === 0 || tcp.lookupEstablished(sk.daddr, sk.dport, sk.saddr, candidate) === null;

@@ -8,21 +8,25 @@ import { ipBuildHeader, ipLocalOut } from "./ip-output.ts";
 import { ipv4Of } from "./ipv4-net.ts";
 import { skbSetRoute } from "./route.ts";
 import { dstMtu } from "./route-exception.ts";
-import { IP_PMTUDISC_DO, IP_PMTUDISC_DONT, type Sock } from "./sock.ts";
+import { IP_PMTUDISC_DO, IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE, type Sock, type SockError } from "./sock.ts";
 import { skRouteOutput } from "./sock-route.ts";
 import { udpNetOf } from "./udp-net.ts";
 
 /** Builds and sends one datagram. EMSGSIZE when the socket forbids fragments and it is too long; routing errors. */
 export function udpSendSkb(
-  sk: Sock & { broadcast: boolean },
+  sk: Sock & { broadcast: boolean; pushError(error: SockError): void },
   data: Uint8Array,
   daddr: number,
   dport: number,
 ): void {
   const { dst, source } = skRouteOutput(sk, daddr, sk.broadcast);
   const udpLen = data.length + UDP_HLEN;
-  const fits = udpLen + IP_HLEN <= dstMtu(sk.ns, dst, daddr);
-  if (!fits && sk.pmtuDisc === IP_PMTUDISC_DO) throw new SysError("EMSGSIZE");
+  const mtu = sk.pmtuDisc === IP_PMTUDISC_PROBE ? dst.dev.mtu : dstMtu(sk.ns, dst, daddr);
+  const fits = udpLen + IP_HLEN <= mtu;
+  if (!fits && sk.pmtuDisc >= IP_PMTUDISC_DO) {
+    sk.pushError({ errno: "EMSGSIZE", type: 0, code: 0, info: mtu, offender: 0, ttl: 0, dport });
+    throw new SysError("EMSGSIZE");
+  }
   const df = fits && sk.pmtuDisc !== IP_PMTUDISC_DONT;
   const skb = sk.ns.kernel.pool.alloc(udpLen + IP_HLEN);
   skb.data += IP_HLEN;
@@ -36,6 +40,7 @@ export function udpSendSkb(
   skb.bytes.set(data, off + UDP_HLEN);
   const sum = csumPartial(view, off, udpLen, pseudoHeaderSum(source, daddr, IPPROTO_UDP, udpLen));
   view.setUint16(off + 6, csumFold(sum) || 0xffff);
+  skb.csumLevel = 1;
   skbSetRoute(skb, dst, daddr);
   skb.sk = sk;
   skb.mark = sk.mark;
@@ -43,7 +48,7 @@ export function udpSendSkb(
   if (sk.daddr !== 0) {
     id = sk.inetId;
     sk.inetId = (id + 1) & 0xffff;
-  } else if (!df || sk.pmtuDisc !== IP_PMTUDISC_DO) id = ipSelectIdent(sk.ns, source, daddr, IPPROTO_UDP);
+  } else if (!df || sk.pmtuDisc < IP_PMTUDISC_DO) id = ipSelectIdent(sk.ns, source, daddr, IPPROTO_UDP);
   udpNetOf(sk.ns).outDatagrams++;
   ipBuildHeader(skb, source, daddr, IPPROTO_UDP, sk.tos, sk.ttl || ipv4Of(sk.ns).defaultTtl, df, id);
   ipLocalOut(sk.ns, skb);

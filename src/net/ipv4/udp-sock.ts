@@ -7,7 +7,7 @@ import { RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST } from "../core/dst.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import type { Skb } from "../core/skb.ts";
 import { inetAddrType } from "./route.ts";
-import { bindConflict, SkbQueue, Sock, sockOf, TCP_CLOSE, TCP_ESTABLISHED } from "./sock.ts";
+import { bindConflict, SkbQueue, Sock, type SockError, sockOf, TCP_CLOSE, TCP_ESTABLISHED } from "./sock.ts";
 import { skRouteOutput } from "./sock-route.ts";
 import { type UdpNet, udpNetOf } from "./udp-net.ts";
 import { udpSendSkb } from "./udp-output.ts";
@@ -27,6 +27,8 @@ export interface Datagram {
  */
 export type EncapRcv = (sk: UdpSock, skb: Skb) => boolean;
 
+const ERROR_QUEUE = 64;
+
 export class UdpSock extends Sock {
   readonly receiveQueue = new SkbQueue();
   /** Memory charged for what waits, bytes, and its limit (SO_RCVBUF). */
@@ -35,8 +37,9 @@ export class UdpSock extends Sock {
   encapRcv: EncapRcv | null = null;
   /** Free for the owner of a tunnel socket (sk_user_data). */
   userData: unknown = null;
-  /** ICMP errors for unconnected sends are reported too (IP_RECVERR). */
+  /** ICMP errors for unconnected sends are reported too, and all wait in {@link errors} (IP_RECVERR). */
   recvErr = false;
+  readonly errors: SockError[] = [];
   broadcast = false;
 
   constructor(ns: NetNs) {
@@ -65,6 +68,7 @@ export class UdpSock extends Sock {
     this.daddr = addr;
     this.dport = port;
     this.state = TCP_ESTABLISHED;
+    this.rethinkTxHash();
     this.inetId = sockOf(this.ns).prng.below(65536);
     if (this.sport === 0) this.takePort(0);
   }
@@ -103,6 +107,12 @@ export class UdpSock extends Sock {
     return datagram;
   }
 
+  /** Puts an error into the queue of a socket that asked for them. */
+  pushError(error: SockError): void {
+    if (this.recvErr && this.errors.length < ERROR_QUEUE) this.errors.push(error);
+    this.wq.wake();
+  }
+
   close(): void {
     if (this.closed) return;
     this.closed = true;
@@ -123,7 +133,8 @@ export class UdpSock extends Sock {
         .holders(IPPROTO_UDP, port)
         .every((other) => !bindConflict(this, other, this.reuseAddr && other.reuseAddr));
     let port = wanted;
-    if (port === 0) port = net.pinnedPorts.shift() ?? udpOf(this.ns).randomPort(isFree);
+    if (port === 0 && this.usesPins) port = net.pinnedPorts.shift() ?? 0;
+    if (port === 0) port = udpOf(this.ns).randomPort(isFree);
     if (port === 0 || !isFree(port)) throw new SysError("EADDRINUSE");
     this.sport = port;
     net.hold(this);

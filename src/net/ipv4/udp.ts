@@ -5,15 +5,17 @@ import {
   ICMP_PARAMETERPROB,
   ICMP_PORT_UNREACH,
 } from "../../wire/icmp.ts";
-import { IPPROTO_UDP, ipDaddr, ipHeaderLen, ipSaddr, l4ChecksumOk } from "../../wire/ipv4.ts";
+import { IPPROTO_UDP, ipDaddr, ipHeaderLen, ipSaddr, ipTtl } from "../../wire/ipv4.ts";
 import { UDP_HLEN, udpDport, udpLen, udpSport } from "../../wire/udp.ts";
 import { DROP } from "../core/drop-reason.ts";
 import { RTN_BROADCAST, RTN_MULTICAST } from "../core/dst.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import type { Skb } from "../core/skb.ts";
+import { skbChecksumOk } from "../core/skb-checksum.ts";
 import { TRACE_LOCAL } from "../core/trace.ts";
 import { icmpSend } from "./icmp.ts";
 import type { NetProtocol } from "./ipv4-net.ts";
+import { ipv4UpdatePmtu } from "./route-pmtu.ts";
 import { ICMP_ERR_ERRNO, ICMP_ERR_FATAL, IP_PMTUDISC_DONT, skbTruesize, TCP_ESTABLISHED } from "./sock.ts";
 import { type UdpNet, udpNetOf } from "./udp-net.ts";
 import type { UdpSock } from "./udp-sock.ts";
@@ -66,7 +68,7 @@ function udpRcv(ns: NetNs, skb: Skb): void {
     return;
   }
   skb.tail = off + len;
-  if (!l4ChecksumOk(skb.bytes, view, skb.netOff, off, len)) {
+  if (!skbChecksumOk(skb, skb.netOff, off, len)) {
     net.inErrors++;
     skb.drop(DROP.BAD_CSUM);
     return;
@@ -89,7 +91,7 @@ function udpRcv(ns: NetNs, skb: Skb): void {
 }
 
 /** An ICMP error about a datagram sent from here; `data` at the quoted IP header. */
-function udpErr(ns: NetNs, skb: Skb, type: number, code: number): void {
+function udpErr(ns: NetNs, skb: Skb, type: number, code: number, info: number): void {
   const view = skb.view;
   const ip = skb.data;
   const off = ip + ipHeaderLen(view, ip);
@@ -100,11 +102,15 @@ function udpErr(ns: NetNs, skb: Skb, type: number, code: number): void {
     udpSport(view, off),
     skb.dev,
   ) as UdpSock | null;
-  if (sk === null || sk.encapRcv !== null) return;
+  if (sk === null || sk.encapRcv !== null) {
+    tunnelErr(ns, skb, type, code, info);
+    return;
+  }
   let hard = type === ICMP_PARAMETERPROB;
   let errno = hard ? ("EIO" as const) : ("EHOSTUNREACH" as ReturnType<typeof errnoOf>);
   if (type === ICMP_DEST_UNREACH) {
     if (code === ICMP_FRAG_NEEDED) {
+      ipv4UpdatePmtu(ns, skb, info);
       if (sk.pmtuDisc === IP_PMTUDISC_DONT) return;
       errno = "EMSGSIZE";
       hard = true;
@@ -115,7 +121,28 @@ function udpErr(ns: NetNs, skb: Skb, type: number, code: number): void {
   }
   if (!sk.recvErr && (!hard || sk.state !== TCP_ESTABLISHED)) return;
   sk.err = errno;
-  sk.wq.wake();
+  const outer = skb.netOff;
+  const dport = udpDport(view, off);
+  sk.pushError({ errno, type, code, info, offender: ipSaddr(view, outer), ttl: ipTtl(view, outer), dport });
+}
+
+/**
+ * An error about a packet of a tunnel, whose own socket is the one of the port it was sent to (__udp4_lib_err_encap):
+ * only the path MTU is taken from it.
+ */
+function tunnelErr(ns: NetNs, skb: Skb, type: number, code: number, info: number): void {
+  if (type !== ICMP_DEST_UNREACH || code !== ICMP_FRAG_NEEDED) return;
+  const view = skb.view;
+  const ip = skb.data;
+  const off = ip + ipHeaderLen(view, ip);
+  const sk = udpNetOf(ns).lookup(
+    ipDaddr(view, ip),
+    udpSport(view, off),
+    ipSaddr(view, ip),
+    udpDport(view, off),
+    skb.dev,
+  ) as UdpSock | null;
+  if (sk !== null && sk.encapRcv !== null) ipv4UpdatePmtu(ns, skb, info);
 }
 
 function errnoOf(code: number): (typeof ICMP_ERR_ERRNO)[number] {
@@ -126,7 +153,7 @@ function errnoOf(code: number): (typeof ICMP_ERR_ERRNO)[number] {
 export function udpProtocol(ns: NetNs): NetProtocol {
   return {
     rcv: (skb) => udpRcv(ns, skb),
-    err: (skb, type, code) => udpErr(ns, skb, type, code),
+    err: (skb, type, code, info) => udpErr(ns, skb, type, code, info),
   };
 }
 

@@ -24,7 +24,8 @@ import {
   ipSaddr,
   ipTotLen,
 } from "../../wire/ipv4.ts";
-import { TCP_RST, TCP_SYN, tcpFlags } from "../../wire/tcp.ts";
+import { TCP_HLEN, TCP_RST, TCP_SYN, tcpFlags } from "../../wire/tcp.ts";
+import { UDP_HLEN } from "../../wire/udp.ts";
 import {
   type Hook,
   type HookEntry,
@@ -94,6 +95,7 @@ function ipVsIn(ns: NetNs, skb: Skb, hook: Hook): Verdict {
   if (protocol === IPPROTO_ICMP) return ipVsInIcmp(net, skb);
   if (!isBalanced(skb, protocol)) return NF_ACCEPT;
   const l4Off = netOff + ipHeaderLen(view, netOff);
+  if (l4Off + (protocol === IPPROTO_TCP ? TCP_HLEN : UDP_HLEN) > skb.tail) return NF_DROP;
   const flags = protocol === IPPROTO_TCP ? tcpFlags(view, l4Off) : 0;
   const saddr = ipSaddr(view, netOff);
   const sport = view.getUint16(l4Off);
@@ -131,6 +133,7 @@ function ipVsOut(ns: NetNs, skb: Skb, hook: Hook): Verdict {
   if (protocol === IPPROTO_ICMP) return ipVsOutIcmp(ns, net, skb, hook);
   if (!isBalanced(skb, protocol)) return NF_ACCEPT;
   const l4Off = netOff + ipHeaderLen(view, netOff);
+  if (l4Off + (protocol === IPPROTO_TCP ? TCP_HLEN : UDP_HLEN) > skb.tail) return NF_ACCEPT;
   const conn = net.conns.findOut(
     protocol,
     ipSaddr(view, netOff),
@@ -255,7 +258,7 @@ function leave(ns: NetNs, skb: Skb, service: IpvsService): Verdict {
     fwmark === 0
       ? `${protocol === IPPROTO_TCP ? "TCP" : "UDP"} ${formatIp4(service.key.addr)}:${service.key.port}`
       : `FWM ${fwmark >>> 0} 0x${(fwmark >>> 0).toString(16).padStart(8, "0")}`;
-  ns.kernel.printk(`IPVS: ${service.options.scheduler}: ${name} - no destination available`);
+  ns.kernel.printkRatelimited(`IPVS: ${service.options.scheduler}: ${name} - no destination available`);
   icmpSend(ns, skb, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0);
   return NF_DROP;
 }

@@ -72,17 +72,21 @@ export function iptDoTable(
   hook: Hook,
   inDev: NetDevice | null,
   outDev: NetDevice | null,
-  table: Table,
+  priv: unknown,
 ): Verdict {
+  const table = priv as Table;
   const program = table.compiled ?? compileTable(table);
   const { rules, stack } = program;
   let r = program.hookEntry[hook];
-  const empty = r === program.underflow[hook];
+  if (r === program.underflow[hook] && skb.trace === null && !skb.nfTrace) {
+    countHit(table, rules[r + R_SLOT], skb.tail - skb.data);
+    return rules[r + R_KIND] === T_ACCEPT ? NF_ACCEPT : NF_DROP;
+  }
   const { view, data } = skb;
   const src = view.getInt32(data + 12);
   const dst = view.getInt32(data + 16);
   const proto = view.getUint8(data + 9);
-  const sport = empty ? -1 : sourcePort(skb, proto);
+  const sport = sourcePort(skb, proto);
   const dport = sport < 0 ? 0 : view.getUint16(transportOffset(skb) + 2);
   const inFits = program.fits(inDev);
   const outFits = program.fits(outDev);
@@ -224,36 +228,42 @@ function noteRecord(
 }
 
 /** The mangle table's entry at OUTPUT: a changed address, mark or TOS asks for another route (ipt_mangle_out). */
-function mangleOut(table: Table): HookFn {
-  return (ns, skb, hook, inDev, outDev) => {
-    const { view, data, mark } = skb;
-    const saddr = view.getInt32(data + 12);
-    const daddr = view.getInt32(data + 16);
-    const tos = view.getUint8(data + 1);
-    const verdict = iptDoTable(ns, skb, hook, inDev, outDev, table);
-    if (verdict !== NF_ACCEPT) return verdict;
-    const ip = skb.data;
-    const same =
-      skb.view.getInt32(ip + 12) === saddr &&
-      skb.view.getInt32(ip + 16) === daddr &&
-      skb.mark === mark &&
-      skb.view.getUint8(ip + 1) === tos;
-    return same || ipRouteMeHarder(ns, skb) ? NF_ACCEPT : NF_DROP;
-  };
+function mangleOut(
+  ns: NetNs,
+  skb: Skb,
+  hook: Hook,
+  inDev: NetDevice | null,
+  outDev: NetDevice | null,
+  priv: unknown,
+): Verdict {
+  const { view, data, mark } = skb;
+  const saddr = view.getInt32(data + 12);
+  const daddr = view.getInt32(data + 16);
+  const tos = view.getUint8(data + 1);
+  const verdict = iptDoTable(ns, skb, hook, inDev, outDev, priv);
+  if (verdict !== NF_ACCEPT) return verdict;
+  const ip = skb.data;
+  const same =
+    skb.view.getInt32(ip + 12) === saddr &&
+    skb.view.getInt32(ip + 16) === daddr &&
+    skb.mark === mark &&
+    skb.view.getUint8(ip + 1) === tos;
+  return same || ipRouteMeHarder(ns, skb) ? NF_ACCEPT : NF_DROP;
 }
 
 /** Hooks a new table into the packet's path. The nat table is asked by the NAT core, for the first packet of a flow. */
 function startTable(table: Table): void {
   const { ns, name } = table;
-  const walk: HookFn = (walkNs, skb, hook, inDev, outDev) =>
-    iptDoTable(walkNs, skb, hook, inDev, outDev, table);
   if (name === "nat") {
+    const walk: HookFn = (walkNs, skb, hook, inDev, outDev) =>
+      iptDoTable(walkNs, skb, hook, inDev, outDev, table);
     for (const hook of TABLE_HOOKS.nat) natOf(ns).registerTable(hook, walk);
     return;
   }
+  const entry = { name: `iptable_${name}`, priority: TABLE_PRIORITY[name], priv: table };
   for (const hook of TABLE_HOOKS[name]) {
-    const fn = name === "mangle" && hook === NF_INET_LOCAL_OUT ? mangleOut(table) : walk;
-    ns.hooks.register({ name: `iptable_${name}`, hook, priority: TABLE_PRIORITY[name], fn });
+    const fn = name === "mangle" && hook === NF_INET_LOCAL_OUT ? mangleOut : iptDoTable;
+    ns.hooks.register({ ...entry, hook, fn });
   }
 }
 

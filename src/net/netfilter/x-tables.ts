@@ -167,6 +167,8 @@ export class Table {
   bytes = new Float64Array(16);
   /** null: changed since the last packet. */
   compiled: CompiledTable | null = null;
+  /** Several changes go to the kernel as one. */
+  inTransaction = false;
   private readonly freeSlots: number[] = [];
   private nextSlot = 0;
 
@@ -185,6 +187,19 @@ export class Table {
     let i = TABLE_HOOKS[this.name].length;
     while (i < this.chains.length && this.chains[i].name < chain.name) i++;
     this.chains.splice(i, 0, chain);
+  }
+
+  /**
+   * The table was replaced. libiptc puts the counters of the rules that stay back, but those of the policies start anew,
+   * whichever chain was changed.
+   */
+  replaced(): void {
+    this.compiled = null;
+    if (!this.inTransaction) this.zeroPolicies();
+  }
+
+  zeroPolicies(): void {
+    for (const chain of this.chains) chain.setCounters(0, 0);
   }
 
   takeSlot(): number {

@@ -98,13 +98,12 @@ function checkSpec(spec: RuleSpec, table: Table, hooks: number): void {
   if (target.name === "TCPMSS") checkTcpmss(spec, proto, target.mss === 0xffff, hooks);
 }
 
+/** CT --notrack and NOTRACK are not among them: they only mark the packet (xt_ct_tg_check). */
 const TRACKING: ReadonlySet<string> = new Set([
   "state",
   "conntrack",
   "connmark",
   "CONNMARK",
-  "CT",
-  "NOTRACK",
   "DNAT",
   "SNAT",
   "MASQUERADE",

@@ -7,6 +7,7 @@ import type { NetNs } from "../core/net-ns.ts";
 import { nfBridgeOf } from "../core/nf-bridge.ts";
 import { PACKET_BROADCAST, PACKET_LOOPBACK, PACKET_MULTICAST, type Skb } from "../core/skb.ts";
 import { inetAddrType, inetDevAddrType } from "../ipv4/route.ts";
+import { xfrmTransforms } from "../xfrm/xfrm-output.ts";
 import {
   XT_PHYSDEV_OP_BRIDGED,
   XT_PHYSDEV_OP_IN,
@@ -127,8 +128,7 @@ function runOther(program: CompiledTable, kind: number, at: number, ns: NetNs, s
     case M_TTL:
       return ttlMt(ops[at], ops[at + 1], skb.view.getUint8(skb.data + 8));
     case M_POLICY:
-      // Packets that leave carry no transformation yet when the rules see them.
-      return (ops[at] !== 0 && skb.secPath !== null) !== (ops[at + 1] !== 0);
+      return (ops[at] !== 0 ? skb.secPath !== null : xfrmTransforms(ns, skb)) !== (ops[at + 1] !== 0);
     case M_PKTTYPE:
       return (packetType(skb) === ops[at]) !== (ops[at + 1] !== 0);
     default:

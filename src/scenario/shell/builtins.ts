@@ -29,6 +29,7 @@ const UNITS: Record<string, number> = { ms: MS, s: SEC, m: 60 * SEC, h: 3600 * S
 
 /** `1.5`, `200ms`, `2m` in ns. */
 function duration(name: string, text: string): number {
+  if (/^inf(inity)?$/i.test(text)) return Number.POSITIVE_INFINITY;
   const found = /^(\d+\.?\d*|\.\d+)(ms|[smhd])?$/.exec(text);
   if (found === null)
     throw new UsageError(
@@ -43,6 +44,7 @@ const sleepCommand: Builtin = function* (_shell, argv) {
     throw new UsageError("sleep: missing operand\nTry 'sleep --help' for more information.", 1);
   let total = 0;
   for (const word of argv) total += duration("sleep", word);
+  if (total === Number.POSITIVE_INFINITY) for (;;) yield { queues: [] };
   yield* sleep(total);
   return 0;
 };
@@ -98,7 +100,8 @@ const timeout: Builtin = function* (shell, argv, io, run) {
   }
   const limit = duration("timeout", words.shift() ?? "");
   const child = shell.spawn("timeout", shell.place.ns, shell.state.fork(), (inner) => run(inner, words, io));
-  if ((yield* waitChild(child, limit)) === "ended") return child.process.exitStatus!;
+  const ends = limit > 0 && limit < Number.POSITIVE_INFINITY;
+  if ((yield* waitChild(child, ends ? limit : undefined)) === "ended") return child.process.exitStatus!;
   child.process.kill(signal);
   return 124;
 };
@@ -218,11 +221,6 @@ const hostname = now((shell, _argv, io) => {
   return 0;
 });
 
-const whoami = now((_shell, _argv, io) => {
-  io.out.write("root\n");
-  return 0;
-});
-
 const two = (n: number) => String(n).padStart(2, "0");
 
 const date = now((shell, argv, io) => {
@@ -321,7 +319,6 @@ export const BUILTINS: ReadonlyMap<string, Builtin> = new Map<string, Builtin>([
   ["local", assignAll(false)],
   ["unset", unset],
   ["hostname", hostname],
-  ["whoami", whoami],
   ["date", date],
   ["ls", ls],
   ["rm", rm],

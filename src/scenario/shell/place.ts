@@ -1,8 +1,9 @@
 /** Where shells run, the processes that they start, and what their commands see of them. */
 import type { Machine } from "../../host/machine.ts";
 import { type Co, KilledError, type Process } from "../../host/process.ts";
+import { setResolverConfig } from "../../host/resolver.ts";
 import type { NetNs } from "../../net/core/net-ns.ts";
-import type { Tool, ToolOutput } from "../../tools/tool.ts";
+import type { Tool, ToolOutput, Userland } from "../../tools/tool.ts";
 import type { Script } from "./ast.ts";
 import type { FileView, ShellState } from "./state.ts";
 import type { Io } from "./streams.ts";
@@ -14,6 +15,10 @@ export interface ShellPlace {
   readonly tools: ReadonlyMap<string, Tool>;
   /** Files of the machine by name. */
   readonly files: Map<string, string>;
+  /** Of the container that it is in; absent on the machine itself. */
+  readonly userland?: Userland;
+  /** Hears what commands said about wrong words. */
+  readonly misused?: (message: string) => void;
 }
 
 /** `break`, `continue` and `exit` on their way out. */
@@ -40,7 +45,13 @@ export interface RunningShell {
     program: (shell: RunningShell) => Co<number>,
   ): Co<number>;
   /** Starts a process with a shell of its own. */
-  spawn(comm: string, ns: NetNs, state: ShellState, program: (shell: RunningShell) => Co<number>): Child;
+  spawn(
+    comm: string,
+    ns: NetNs,
+    state: ShellState,
+    program: (shell: RunningShell) => Co<number>,
+    userland?: Userland,
+  ): Child;
 }
 
 /** A process and what came of it. */
@@ -72,6 +83,7 @@ export function startChild(
       return 1;
     }
   });
+  if (place.userland !== undefined) setResolverConfig(child.process, place.userland.resolver);
   return child;
 }
 

@@ -6,7 +6,7 @@ import { type Co, KilledError, type Process, sleep } from "../../host/process.ts
 import type { NetNs } from "../../net/core/net-ns.ts";
 import { MS } from "../../sim/sim.ts";
 import { runTool } from "../../tools/run-tool.ts";
-import type { Tool, ToolContext, ToolOutput } from "../../tools/tool.ts";
+import type { Tool, ToolContext, ToolOutput, Userland } from "../../tools/tool.ts";
 import { NotModelledError, SysError, strerror, UsageError } from "../../util/errors.ts";
 import { BUILTINS } from "./builtins.ts";
 import { notFoundText, UNMODELLED } from "./command-names.ts";
@@ -26,7 +26,7 @@ export function* runWords(shell: RunningShell, words: readonly string[], io: Io)
   if (builtin !== undefined) return yield* builtin(shell, argv, io, runWords);
   const utility = UTILITIES.get(name);
   if (utility !== undefined) return runUtility(shell, name, utility, argv, io);
-  const tool = shell.place.tools.get(name);
+  const tool = shell.place.userland?.tools.get(name) ?? shell.place.tools.get(name);
   if (tool !== undefined) return yield* runExternal(shell, name, tool, argv, io);
   if (UNMODELLED.has(name)) throw new NotModelledError(`the command ${name}`);
   io.err.write(notFoundText(shell.state.positional[0], words[0]));
@@ -52,9 +52,10 @@ function runUtility(
   try {
     result = utility(argv, context);
   } catch (error) {
-    if (error instanceof UsageError)
+    if (error instanceof UsageError) {
+      shell.place.misused?.(error.message);
       result = { stdout: "", stderr: `${error.message}\n`, status: error.status };
-    else if (error instanceof SysError)
+    } else if (error instanceof SysError)
       result = {
         stdout: "",
         stderr: `${name}: ${error.detail}: ${strerror(error.code)}\n`,
@@ -78,6 +79,7 @@ function* runExternal(
   const child = startChild(shell.place, name, shell.place.ns, function* (process, own) {
     yield* sleep(COMMAND_NS);
     own.output = yield* runTool(tool, argv, toolContext(shell, process, io.input));
+    if (own.output.misuse !== undefined) shell.place.misused?.(own.output.misuse);
     return own.output.status;
   });
   try {
@@ -102,16 +104,23 @@ function toolContext(shell: RunningShell, process: Process, input: Input): ToolC
     get stdin() {
       return stdin();
     },
-    exec: (argv, inNs) => execWords(shell, argv, inNs, input),
+    exec: (argv, inNs, userland) => execWords(shell, argv, inNs, input, userland),
   };
 }
 
 /** Words run in another namespace, for nsenter and docker exec: in a process there. */
-function* execWords(shell: RunningShell, argv: readonly string[], ns: NetNs, input: Input): Co<ToolOutput> {
+function* execWords(
+  shell: RunningShell,
+  argv: readonly string[],
+  ns: NetNs,
+  input: Input,
+  userland?: Userland,
+): Co<ToolOutput> {
   const out = new TextSink();
   const err = new TextSink();
   const io: Io = { input, out, err };
-  const child = shell.spawn(argv[0] ?? "sh", ns, shell.state.fork(), (inner) => runWords(inner, argv, io));
+  const program = (inner: RunningShell): Co<number> => runWords(inner, argv, io);
+  const child = shell.spawn(argv[0] ?? "sh", ns, shell.state.fork(), program, userland);
   let status: number;
   try {
     yield* waitChild(child);

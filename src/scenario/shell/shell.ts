@@ -4,6 +4,7 @@
  */
 import type { Co, Process } from "../../host/process.ts";
 import type { NetNs } from "../../net/core/net-ns.ts";
+import type { Userland } from "../../tools/tool.ts";
 import { SysError, strerror, UsageError } from "../../util/errors.ts";
 import type { AndOr, Command, Pipeline, Redirect, Script } from "./ast.ts";
 import { Expander } from "./expand.ts";
@@ -52,10 +53,16 @@ export class Shell implements RunningShell {
   }
 
   /** Starts a process that runs `program` in a shell of its own; the caller waits for it or not. */
-  spawn(comm: string, ns: NetNs, state: ShellState, program: (shell: RunningShell) => Co<number>): Child {
-    return startChild(this.place, comm, ns, (process) =>
-      program(new Shell({ ...this.place, ns }, process, state)),
-    );
+  spawn(
+    comm: string,
+    ns: NetNs,
+    state: ShellState,
+    program: (shell: RunningShell) => Co<number>,
+    userland?: Userland,
+  ): Child {
+    const files = userland?.files ?? this.place.files;
+    const place = { ...this.place, ns, files, userland: userland ?? this.place.userland };
+    return startChild(place, comm, ns, (process) => program(new Shell(place, process, state)));
   }
 
   *withVariables(
@@ -119,6 +126,7 @@ export class Shell implements RunningShell {
       return yield* this.command(command, io);
     } catch (error) {
       if (error instanceof UsageError) {
+        this.place.misused?.(error.message);
         io.err.write(`${error.message}\n`);
         return error.status;
       }

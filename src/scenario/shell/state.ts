@@ -40,6 +40,8 @@ export class ShellState {
   }
 }
 
+/** As much of /dev/zero as any reader gets. */
+const ZEROS = 65536;
 const PROC_SYS = "/proc/sys/";
 
 /** The addresses of localhost in every /etc/hosts that Docker writes. */
@@ -66,10 +68,11 @@ export class FileView {
   /** ENOENT when there is none. */
   read(path: string): string {
     if (path === "/dev/null") return "";
+    if (path === "/dev/zero") return "\0".repeat(ZEROS);
     if (path.startsWith(PROC_SYS))
       return `${this.process.ns.sysctl.get(path.slice(PROC_SYS.length).replaceAll("/", "."))}\n`;
     if (path === "/etc/resolv.conf") return this.resolvConf();
-    if (path === "/etc/hosts") return this.hosts();
+    if (path === "/etc/hosts" && !this.files.has(path)) return this.hosts();
     const text = this.files.get(path) ?? this.files.get(path.replace(/^\.\//, ""));
     if (text === undefined) throw new SysError("ENOENT", path);
     return text;

@@ -5,7 +5,9 @@
 import type { Engine } from "../engine.ts";
 import type { Cluster } from "../manager/cluster.ts";
 import type { AgentLink, StatusReport } from "../manager/dispatcher.ts";
+import type { EncryptionKey } from "../manager/key-manager.ts";
 import type { NetworkObject, TaskObject } from "../manager/objects.ts";
+import type { DispatcherClient } from "./dispatcher-client.ts";
 import { type RunnerHost, TaskRunner } from "./task-runner.ts";
 
 export class Agent implements AgentLink, RunnerHost {
@@ -14,22 +16,34 @@ export class Agent implements AgentLink, RunnerHost {
   private readonly cluster: Cluster;
   private readonly runners = new Map<string, TaskRunner>();
   private attachments: ReadonlyMap<string, number> = new Map();
+  private readonly dispatcher: DispatcherClient;
   private stopped = false;
 
-  constructor(engine: Engine, cluster: Cluster, nodeId: string) {
+  /** `connect` gives its way to the dispatcher. */
+  constructor(
+    engine: Engine,
+    cluster: Cluster,
+    nodeId: string,
+    connect: (link: AgentLink) => DispatcherClient,
+  ) {
     this.engine = engine;
     this.cluster = cluster;
     this.nodeId = nodeId;
+    this.dispatcher = connect(this);
   }
 
   start(): void {
-    this.cluster.dispatcher.register(this.nodeId, this);
+    this.dispatcher.start();
   }
 
   /** Leaves; tasks are ended by the engine. */
   stop(): void {
     this.stopped = true;
-    this.cluster.dispatcher.unregister(this.nodeId);
+    this.dispatcher.stop();
+  }
+
+  networkKeys(keys: readonly EncryptionKey[]): void {
+    if (!this.stopped) this.engine.controller.networkKeys(keys);
   }
 
   assignments(tasks: readonly TaskObject[], attachments: ReadonlyMap<string, number>): void {
@@ -53,13 +67,13 @@ export class Agent implements AgentLink, RunnerHost {
   }
 
   report(taskId: string, status: StatusReport): void {
-    if (!this.stopped) this.cluster.dispatcher.updateTaskStatus(taskId, status);
+    if (!this.stopped) this.dispatcher.report(taskId, status);
   }
 
   removed(taskId: string): void {
     this.runners.delete(taskId);
     this.removeUnusedNetworks();
-    if (!this.stopped) this.cluster.dispatcher.taskRemoved(taskId);
+    if (!this.stopped) this.dispatcher.taskRemoved(taskId);
   }
 
   /** Networks that no task needs any more go, with their load balancers. */

@@ -2,17 +2,21 @@
  * One task on its node (swarmkit agent/exec/controller.go, daemon/cluster/executor/container): accepted, prepared,
  * started, watched, shut down, removed. How long each step takes is drawn from a random stream.
  */
+import type { Co } from "../../host/process.ts";
 import { after } from "../clock.ts";
 import type { Container } from "../container.ts";
 import type { Engine } from "../engine.ts";
 import type { StatusReport } from "../manager/dispatcher.ts";
 import { isTerminal, type NetworkObject, stateRank, type TaskObject } from "../manager/objects.ts";
+import { taskPin } from "../pins.ts";
 
 const MS = 1_000_000;
 const ATTACHMENT_WAIT_NS = 30_000_000_000;
 const ATTACHMENT_POLL_NS = 50 * MS;
 /** Between "no new connections" and the stop: gossip must have told everybody. */
 const GOSSIP_CONVERGE_NS = 2_000_000_000;
+/** Until the engine hears that a process has ended: its sockets close in a network that still stands. */
+const EXIT_EVENT_NS = 100 * MS;
 /** Distance between tasks whose order of starting is pinned. */
 const PINNED_STEP_NS = 500 * MS;
 
@@ -70,12 +74,19 @@ export class TaskRunner {
       else this.later(ATTACHMENT_POLL_NS, () => this.prepare(waitedNs + ATTACHMENT_POLL_NS));
       return;
     }
-    if (this.host.engine.findImage(this.task.spec.image) === null) {
-      this.later(this.delays.prepareNs, () => this.reject(`No such image: ${this.task.spec.image}`));
-      return;
-    }
-    for (const { networkId } of this.task.networks) this.createNetwork(networkId);
-    this.later(this.delays.prepareNs, () => this.prepared());
+    const { engine } = this.host;
+    if (engine.findImage(this.task.spec.image) !== null)
+      for (const { networkId } of this.task.networks) this.createNetwork(networkId);
+    this.later(this.delays.prepareNs, () => engine.daemon.go(() => this.pull()));
+  }
+
+  /** The registry is asked even for an image that is here; what it does not give is taken from the machine. */
+  private *pull(): Co<void> {
+    const { engine } = this.host;
+    yield* engine.registry.reach();
+    if (engine.findImage(this.task.spec.image) === null)
+      this.reject(`No such image: ${this.task.spec.image}`);
+    else this.prepared();
   }
 
   private createNetwork(networkId: string): void {
@@ -101,7 +112,7 @@ export class TaskRunner {
   private started(): void {
     if (this.phase !== "starting") return;
     const container = this.container!;
-    container.onExit = (code) => this.exited(code);
+    container.onExit = (code) => this.later(EXIT_EVENT_NS, () => this.exited(code));
     const error = this.host.engine.startContainer(container);
     if (error !== null) {
       this.phase = "ended";
@@ -147,12 +158,9 @@ export class TaskRunner {
     const balanced = container.sandbox!.endpoints.some((endpoint) => endpoint.service !== null);
     engine.controller.agent?.disableService(container.sandbox!);
     this.later(balanced ? GOSSIP_CONVERGE_NS : 0, () => {
-      container.onExit = () => this.stopped();
-      container.stop(
-        this.task.spec.stopGraceNs,
-        (delayNs, fn) => this.later(delayNs, fn),
-        () => this.stopped(),
-      );
+      const heard = (): void => this.later(EXIT_EVENT_NS, () => this.stopped());
+      container.onExit = heard;
+      container.stop(this.task.spec.stopGraceNs, (delayNs, fn) => this.later(delayNs, fn), heard);
     });
   }
 
@@ -187,8 +195,8 @@ export class TaskRunner {
 
   private drawDelays(): { prepareNs: number; startNs: number } {
     const { fabric, prng } = this.host.engine;
-    const pin = fabric.pins.tasks?.[`${this.task.serviceName}.${this.task.slot}`]?.starts;
-    if (pin !== undefined) return { prepareNs: 400 * MS, startNs: PINNED_STEP_NS * pin };
+    const pin = taskPin(fabric.pins, this.task)?.starts;
+    if (pin !== undefined) return { prepareNs: PINNED_STEP_NS * pin, startNs: PINNED_STEP_NS * pin };
     return { prepareNs: 300 * MS + prng.below(400 * MS), startNs: 400 * MS + prng.below(500 * MS) };
   }
 }

@@ -10,7 +10,8 @@ import type { Pins } from "../pins.ts";
 import { globalPools, type Pool } from "./allocator/ipam.ts";
 import { NetworkAllocator } from "./allocator/network.ts";
 import { PortAllocator } from "./allocator/port.ts";
-import { Dispatcher } from "./dispatcher.ts";
+import { type AgentLink, Dispatcher } from "./dispatcher.ts";
+import { KeyManager } from "./key-manager.ts";
 import { isTerminal, type NodeObject, type Role, type ServiceObject, stateRank } from "./objects.ts";
 import { reconcileGlobal } from "./orchestrator/global.ts";
 import { reconcileReplicated } from "./orchestrator/replicated.ts";
@@ -77,6 +78,7 @@ export class Cluster {
     this.networks = new NetworkAllocator(this.store, pools, prng.stream("allocator"), pins);
     this.scheduler = new Scheduler(this.store, prng.stream("scheduler"), pins);
     this.dispatcher = new Dispatcher(this.store, sim, prng.stream("dispatcher"));
+    this.startKeys();
     this.context = {
       store: this.store,
       prng: prng.stream("tasks"),
@@ -123,6 +125,13 @@ export class Cluster {
     return node;
   }
 
+  /** A worker's agent has connected: the addresses of all managers; null when its node was removed. */
+  registerAgent(nodeId: string, link: AgentLink): string[] | null {
+    if (!this.store.nodes.has(nodeId)) return null;
+    this.dispatcher.register(nodeId, link);
+    return [...this.managers.values()];
+  }
+
   /** Starts the rolling update of a service whose spec has just changed. */
   startUpdate(service: ServiceObject, rollingBack: boolean): void {
     const old = this.updaters.get(service.id);
@@ -154,6 +163,15 @@ export class Cluster {
     service.ports = ports;
     this.networks.allocateVips(service);
     return true;
+  }
+
+  private startKeys(): void {
+    const { store } = this;
+    const manager = new KeyManager(this.sim, this.prng.stream("keys"), () => {
+      store.networkKeys = manager.keys;
+      this.dispatcher.keysChanged();
+    });
+    store.networkKeys = manager.keys;
   }
 
   private newToken(): string {

@@ -3,8 +3,10 @@
  * reports, and marks nodes down whose heartbeats stay away.
  */
 import type { Sim } from "../../sim/sim.ts";
+import { Timer } from "../../sim/timer.ts";
 import type { Prng } from "../../util/prng.ts";
-import { after, Debounce } from "../clock.ts";
+import { Debounce } from "../clock.ts";
+import type { EncryptionKey } from "./key-manager.ts";
 import { type NodeState, stateRank, type TaskObject, type TaskState, type TaskStatus } from "./objects.ts";
 import type { Store } from "./store.ts";
 
@@ -15,6 +17,8 @@ const GRACE_PERIODS = 3;
 
 /** The agent's end of the connection. */
 export interface AgentLink {
+  /** The keys of the cluster, at the beginning and whenever they change. */
+  networkKeys(keys: readonly EncryptionKey[]): void;
   /** All tasks of the node, and its load-balancer address by network id. */
   assignments(tasks: readonly TaskObject[], attachments: ReadonlyMap<string, number>): void;
 }
@@ -22,11 +26,20 @@ export interface AgentLink {
 /** What an agent reports about a task. */
 export type StatusReport = Partial<TaskStatus> & { readonly state: TaskState };
 
+/** One agent that is connected. */
+interface Registered {
+  readonly link: AgentLink;
+  /** Fires when the heartbeats have stayed away too long. */
+  readonly overdue: Timer;
+  /** What it was told last. */
+  told: string;
+}
+
 export class Dispatcher {
   private readonly store: Store;
   private readonly sim: Sim;
   private readonly prng: Prng;
-  private readonly links = new Map<string, AgentLink>();
+  private readonly links = new Map<string, Registered>();
   private readonly push: Debounce;
 
   constructor(store: Store, sim: Sim, prng: Prng) {
@@ -36,31 +49,39 @@ export class Dispatcher {
     this.push = new Debounce(sim, BATCH_NS, () => this.pushAll());
   }
 
-  /** An agent has connected: its node is ready. */
+  /** An agent has connected: its node is ready. One on another machine must send heartbeats from now on. */
   register(nodeId: string, link: AgentLink): void {
-    this.links.set(nodeId, link);
+    this.links.get(nodeId)?.overdue.cancel();
+    const overdue = new Timer(this.sim, () => this.fail(nodeId));
+    this.links.set(nodeId, { link, overdue, told: "" });
+    link.networkKeys(this.store.networkKeys);
     this.setState(nodeId, "ready", "");
     this.pushTo(nodeId);
   }
 
-  /** The agent left properly: its node is down at once. */
-  unregister(nodeId: string): void {
-    if (this.links.delete(nodeId)) this.setState(nodeId, "down", "");
+  /** The agent is alive; when it must say so again, ns from now. 0: it is not registered. */
+  heartbeat(nodeId: string): number {
+    const registered = this.links.get(nodeId);
+    if (registered === undefined) return 0;
+    const period = Math.round(HEARTBEAT_NS + (this.prng.fraction() * 2 - 1) * HEARTBEAT_EPSILON_NS);
+    registered.overdue.armIn(GRACE_PERIODS * period);
+    return period;
   }
 
-  /** The agent fell silent: its node is marked down when the heartbeat is overdue. */
-  lost(nodeId: string): void {
-    if (!this.links.delete(nodeId)) return;
-    const period = HEARTBEAT_NS + (this.prng.fraction() * 2 - 1) * HEARTBEAT_EPSILON_NS;
-    const sinceBeat = this.prng.fraction() * period;
-    after(this.sim, Math.round(GRACE_PERIODS * period - sinceBeat), () => {
-      if (!this.links.has(nodeId)) this.setState(nodeId, "down", "heartbeat failure");
-    });
+  /** The agent left properly: its node is down at once. */
+  unregister(nodeId: string): void {
+    this.links.get(nodeId)?.overdue.cancel();
+    if (this.links.delete(nodeId)) this.setState(nodeId, "down", "");
   }
 
   /** Something that agents should know has changed. */
   notify(): void {
     this.push.trigger();
+  }
+
+  /** The keys of the cluster have rotated: a message of its own to each agent. */
+  keysChanged(): void {
+    for (const { link } of this.links.values()) link.networkKeys(this.store.networkKeys);
   }
 
   /** Takes a report; states never go back. */
@@ -74,6 +95,10 @@ export class Dispatcher {
   /** The agent has taken a removed task apart: it is forgotten. */
   taskRemoved(taskId: string): void {
     if (this.store.tasks.delete(taskId)) this.store.changed();
+  }
+
+  private fail(nodeId: string): void {
+    if (this.links.delete(nodeId)) this.setState(nodeId, "down", "heartbeat failure");
   }
 
   private setState(nodeId: string, state: NodeState, message: string): void {
@@ -90,11 +115,21 @@ export class Dispatcher {
 
   private pushTo(nodeId: string): void {
     const node = this.store.nodes.get(nodeId);
-    const link = this.links.get(nodeId);
-    if (node === undefined || link === undefined) return;
+    const registered = this.links.get(nodeId);
+    if (node === undefined || registered === undefined) return;
     const tasks = this.store
       .tasksOn(nodeId)
       .filter((task) => stateRank(task.status.state) >= stateRank("assigned"));
-    link.assignments(tasks, node.attachments);
+    const news = assignmentText(tasks, node.attachments);
+    if (news === registered.told) return;
+    registered.told = news;
+    registered.link.assignments(tasks, node.attachments);
   }
+}
+
+/** What of the assignments concerns an agent, so that it hears only of changes. */
+function assignmentText(tasks: readonly TaskObject[], attachments: ReadonlyMap<string, number>): string {
+  const parts = tasks.map((task) => `${task.id} ${task.desired} ${task.status.state === "assigned"}`);
+  for (const [networkId, addr] of attachments) parts.push(`${networkId} ${addr}`);
+  return parts.join(",");
 }

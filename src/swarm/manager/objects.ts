@@ -185,6 +185,8 @@ export interface TaskObject extends Meta {
   readonly serviceName: string;
   /** From 1; 0 for tasks of global services. */
   readonly slot: number;
+  /** From 1: how many tasks the slot has had. */
+  readonly generation: number;
   nodeId: string;
   readonly spec: TaskSpec;
   readonly specVersion: number;

@@ -3,7 +3,7 @@
  * fewest of them, then over those that have fewest tasks at all. Ties are drawn from a random stream.
  */
 import type { Prng } from "../../util/prng.ts";
-import type { Pins } from "../pins.ts";
+import { type Pins, taskPin } from "../pins.ts";
 import { type NodeObject, stateRank, type TaskObject } from "./objects.ts";
 import type { Store } from "./store.ts";
 
@@ -92,7 +92,6 @@ export class Scheduler {
   private readonly store: Store;
   private readonly prng: Prng;
   private readonly pins: Pins;
-  private readonly usedPins = new Set<string>();
 
   constructor(store: Store, prng: Prng, pins: Pins) {
     this.store = store;
@@ -186,10 +185,7 @@ export class Scheduler {
   }
 
   private pinnedNode(task: TaskObject, candidates: readonly NodeObject[]): NodeObject | null {
-    const name = `${task.serviceName}.${task.slot}`;
-    const hostname = this.pins.tasks?.[name]?.node;
-    if (hostname === undefined || this.usedPins.has(name)) return null;
-    this.usedPins.add(name);
+    const hostname = taskPin(this.pins, task)?.node;
     return candidates.find((node) => node.hostname === hostname) ?? null;
   }
 

@@ -1,5 +1,6 @@
 /** The cluster store (swarmkit manager/state/store): objects by id, one version counter, and who wants to hear of changes. */
 import type { Sim } from "../../sim/sim.ts";
+import type { EncryptionKey } from "./key-manager.ts";
 import type { Meta, NetworkObject, NodeObject, ServiceObject, TaskObject } from "./objects.ts";
 
 export type StoreListener = () => void;
@@ -9,10 +10,14 @@ export class Store {
   readonly networks = new Map<string, NetworkObject>();
   readonly services = new Map<string, ServiceObject>();
   readonly tasks = new Map<string, TaskObject>();
+  /** Keys that all nodes have in common (Cluster.NetworkBootstrapKeys). */
+  networkKeys: readonly EncryptionKey[] = [];
   /** Raft index of the last change. */
   version = 10;
   private readonly sim: Sim;
   private readonly listeners: StoreListener[] = [];
+  /** How many tasks a slot of a service has had. */
+  private readonly generations = new Map<string, number>();
 
   constructor(sim: Sim) {
     this.sim = sim;
@@ -30,6 +35,14 @@ export class Store {
   /** Version and times of an object that is about to be stored. */
   newMeta(): Meta {
     return { version: ++this.version, createdNs: this.sim.now, updatedNs: this.sim.now };
+  }
+
+  /** The number of the next task of a slot, from 1. */
+  nextGeneration(serviceId: string, slot: number): number {
+    const key = `${serviceId} ${slot}`;
+    const next = (this.generations.get(key) ?? 0) + 1;
+    this.generations.set(key, next);
+    return next;
   }
 
   /** Notes that an object has changed and tells the listeners. */

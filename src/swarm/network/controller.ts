@@ -6,12 +6,15 @@ import type { Machine } from "../../host/machine.ts";
 import type { Prng } from "../../util/prng.ts";
 import { newHexId } from "../ids.ts";
 import { localPools, type Pool, type PredefinedPools } from "../manager/allocator/ipam.ts";
+import { type EncryptionKey, SUBSYSTEM_IPSEC } from "../manager/key-manager.ts";
 import type { NetworkObject, PortConfig } from "../manager/objects.ts";
+import type { AnswerOrder } from "./answer-order.ts";
 import { BridgeDriver } from "./bridge-driver.ts";
 import { ClusterAgent } from "./cluster-agent.ts";
 import { DockerProxies } from "./docker-proxy.ts";
 import { IngressPorts } from "./ingress.ts";
 import { setupChains } from "./iptables-setup.ts";
+import { KeyRing } from "./key-ring.ts";
 import { applyTweaks, type LoadBalancerHost, LoadBalancers } from "./load-balancer.ts";
 import type { NetworkDb, TableWatcher } from "./network-db.ts";
 import { OverlayDriver, VXLAN_ID_LIST } from "./overlay-driver.ts";
@@ -46,17 +49,20 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
   readonly networks: LocalNetwork[] = [];
   readonly sandboxes: Sandbox[] = [];
   readonly balancers: LoadBalancers;
+  readonly answers: AnswerOrder;
   readonly bridge: BridgeDriver;
   overlay: OverlayDriver | null = null;
   agent: ClusterAgent | null = null;
   private readonly pools: PredefinedPools = localPools();
   private readonly nameRecords = new Map<string, ServiceRecords>();
   private readonly ingressPorts: IngressPorts;
+  private keyRing = new KeyRing();
   private readonly proxies: DockerProxies;
   private ipvsLoaded = false;
 
-  constructor(machine: Machine, prng: Prng) {
+  constructor(machine: Machine, prng: Prng, answers: AnswerOrder) {
     this.machine = machine;
+    this.answers = answers;
     this.prng = prng;
     this.bridge = new BridgeDriver(machine.hostNs, prng.stream("bridge"));
     this.balancers = new LoadBalancers(this);
@@ -109,6 +115,14 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
       membership.dataPathPort,
     );
     this.agent = new ClusterAgent(this, membership);
+    this.keyRing = new KeyRing();
+  }
+
+  /** The cluster's keys as they are now. */
+  networkKeys(keys: readonly EncryptionKey[]): void {
+    if (this.overlay === null) return;
+    const ipsec = keys.filter(({ subsystem }) => subsystem === SUBSYSTEM_IPSEC);
+    this.keyRing.update(ipsec, this.overlay.encryption);
   }
 
   /** Everything of the swarm goes: load balancers, overlays, the gossip. */

@@ -46,8 +46,11 @@ export class IngressPorts {
     });
     this.holders.set(key, process);
     try {
-      if (port.protocol === "tcp") listenTcp(process, 0, port.publishedPort, BACKLOG);
-      else openUdp(process, 0, port.publishedPort);
+      const sk =
+        port.protocol === "tcp"
+          ? listenTcp(process, 0, port.publishedPort, BACKLOG)
+          : openUdp(process, 0, port.publishedPort);
+      sk.dualStack = true;
     } catch (error) {
       // Somebody else has the port: Docker only writes a line to its log.
       if (!(error instanceof SysError)) throw error;

@@ -6,6 +6,7 @@ import type { NetDevice } from "../../net/core/net-device.ts";
 import type { NetNs } from "../../net/core/net-ns.ts";
 import { linkAdd, linkDel, linkSetAddress, linkSetMtu } from "../../net/ctl/link.ts";
 import type { Prng } from "../../util/prng.ts";
+import { OverlayEncryption } from "./encryption.ts";
 import { programEncryption } from "./iptables-setup.ts";
 import {
   addBridgeInterface,
@@ -47,6 +48,7 @@ export class OverlayDriver {
   private readonly tunnelIp: number;
   private readonly networks = new Map<string, OverlayState>();
   private readonly peerDb = new PeerDb();
+  readonly encryption: OverlayEncryption;
   private tested = false;
 
   /** `tunnelIp` is this node's VXLAN tunnel endpoint. */
@@ -54,6 +56,7 @@ export class OverlayDriver {
     this.hostNs = hostNs;
     this.prng = prng;
     this.tunnelIp = tunnelIp;
+    this.encryption = new OverlayEncryption(hostNs, tunnelIp);
     this.dataPathPort = dataPathPort;
     GC_THRESH.forEach((value, i) => {
       const name = `net.ipv4.neigh.default.gc_thresh${i + 1}`;
@@ -93,6 +96,8 @@ export class OverlayDriver {
     linkSetMtu(peer, state.mtu);
     linkSetAddress(peer, DOCKER_MAC_HI, endpoint.addr);
     endpoint.dev = peer;
+    if (state.encrypted)
+      for (const tunnel of this.peerDb.tunnels(endpoint.network.id)) this.encryption.setup(tunnel);
     return { endpointIp: endpoint.addr, prefixLen: endpoint.network.prefixLen, tunnelIp: this.tunnelIp };
   }
 
@@ -111,7 +116,10 @@ export class OverlayDriver {
 
   peerAdd(networkId: string, endpointId: string, record: PeerRecord): void {
     if (record.tunnelIp === this.tunnelIp) return;
-    this.peerDb.add(networkId, endpointId, record, this.networks.get(networkId)?.vxlan ?? null);
+    const state = this.networks.get(networkId);
+    const vxlan = state?.vxlan ?? null;
+    if (state?.encrypted === true && vxlan !== null) this.encryption.setup(record.tunnelIp);
+    this.peerDb.add(networkId, endpointId, record, vxlan);
   }
 
   peerDelete(networkId: string, endpointId: string, record: PeerRecord): void {

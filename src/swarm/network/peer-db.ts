@@ -57,6 +57,11 @@ export class PeerDb {
   forget(networkId: string): void {
     this.networks.delete(networkId);
   }
+
+  /** Tunnel endpoints of a network's remote peers. */
+  tunnels(networkId: string): number[] {
+    return [...new Set((this.networks.get(networkId) ?? []).map((peer) => peer.record.tunnelIp))];
+  }
 }
 
 function program(vxlan: NetDevice, record: PeerRecord): void {

@@ -2,6 +2,7 @@
  * The embedded DNS server of a sandbox (libnetwork resolver.go): two sockets on 127.0.0.11 in the sandbox's namespace,
  * answers for the names of its networks, everything else forwarded to the host's name servers from that namespace.
  */
+import { frameDns, readDnsFrame } from "../../host/dns-stream.ts";
 import type { Machine } from "../../host/machine.ts";
 import type { Co, Process } from "../../host/process.ts";
 import {
@@ -10,40 +11,49 @@ import {
   connectTcp,
   listenTcp,
   openUdp,
-  recvTcp,
   recvUdp,
   sendTcp,
 } from "../../host/socket.ts";
 import type { NetNs } from "../../net/core/net-ns.ts";
 import type { TcpSock } from "../../net/ipv4/tcp-sock.ts";
-import type { UdpSock } from "../../net/ipv4/udp-sock.ts";
+import type { Datagram, UdpSock } from "../../net/ipv4/udp-sock.ts";
 import { SysError } from "../../util/errors.ts";
-import type { Prng } from "../../util/prng.ts";
 import { parseIp4 } from "../../wire/address.ts";
 import {
   DNS_A,
   DNS_AA,
   DNS_AAAA,
+  DNS_CD,
   DNS_CLASS_IN,
   DNS_MX,
   DNS_NOERROR,
   DNS_NXDOMAIN,
+  DNS_OPT,
   DNS_PTR,
   DNS_QR,
   DNS_RA,
   DNS_RD,
+  DNS_TC,
   type DnsMessage,
   type DnsRecord,
   decodeDns,
   dnsRcode,
   encodeDns,
 } from "../../wire/dns.ts";
+import type { AnswerOrder } from "./answer-order.ts";
 import { type ResolverNetwork, resolveName, resolvePointer } from "./service-records.ts";
 
 const LOCALHOST = (127 << 24) | 11;
 const TTL = 600;
 const BACKLOG = 4096;
+/** Bytes of an answer over UDP that the asker can take unless it says more (EDNS). */
+const DNS_HEADER_BYTES = 12;
 const UDP_LIMIT = 512;
+/** How long a connection may be silent, before its first question and after. */
+const FIRST_READ_NS = 2_000_000_000;
+const IDLE_READ_NS = 8_000_000_000;
+/** 8.8.8.8 and 8.8.4.4. */
+const DEFAULT_SERVERS = [0x08080808, 0x08080404];
 const MAX_SERVERS = 3;
 const IO_TIMEOUT_NS = 4_000_000_000;
 const CONNECT_TIMEOUT_NS = 3_000_000_000;
@@ -52,7 +62,7 @@ const CONNECT_TIMEOUT_NS = 3_000_000_000;
 export interface ResolverHost {
   /** Networks of a sandbox in the order in which they are asked. */
   resolverNetworks(sandbox: unknown): readonly ResolverNetwork[];
-  readonly prng: Prng;
+  readonly answers: AnswerOrder;
 }
 
 export class EmbeddedResolver {
@@ -99,29 +109,26 @@ export class EmbeddedResolver {
 
   private *serveUdp(): Co<number> {
     for (;;) {
-      const { data, saddr, sport } = yield* recvUdp(this.udp);
-      const query = decodeDns(data);
-      if (query === null || query.questions.length === 0) continue;
-      const answer = this.answer(query);
-      if (answer !== null) {
-        this.reply(answer, saddr, sport);
-        continue;
-      }
-      this.work((process) => this.forwardUdp(process, data, saddr, sport));
+      const batch = [yield* recvUdp(this.udp)];
+      for (let next = this.udp.receive(); next !== null; next = this.udp.receive()) batch.push(next);
+      // Each query has a goroutine of its own, and the youngest of those that wait runs first.
+      batch.unshift(batch.pop()!);
+      for (const query of batch) this.serveQuery(query);
     }
+  }
+
+  private serveQuery({ data, saddr, sport }: Datagram): void {
+    const query = decodeDns(data);
+    if (query === null || query.questions.length === 0) return;
+    const answer = this.answer(query);
+    if (answer !== null) this.udp.send(fitting(answer, udpLimit(query)), saddr, sport);
+    else this.work((process) => this.forwardUdp(process, data, saddr, sport));
   }
 
   private *forwardUdp(process: Process, query: Uint8Array, addr: number, port: number): Co<number> {
     const answer = yield* this.forward(process, query, false);
     if (answer !== null) this.udp.send(answer, addr, port);
     return 0;
-  }
-
-  private reply(answer: DnsMessage, addr: number, port: number): void {
-    let bytes = encodeDns(answer, false);
-    if (bytes.length > UDP_LIMIT)
-      bytes = encodeDns({ ...answer, flags: answer.flags | 0x0200, answers: [] }, false);
-    this.udp.send(bytes, addr, port);
   }
 
   private *serveTcp(process: Process): Co<number> {
@@ -133,14 +140,14 @@ export class EmbeddedResolver {
 
   private *serveConnection(worker: Process, owner: Process, sk: TcpSock): Co<number> {
     try {
-      const query = yield* readMessage(sk);
-      const parsed = query === null ? null : decodeDns(query);
-      if (query === null || parsed === null || parsed.questions.length === 0) return 1;
-      const answer = this.answer(parsed);
-      const bytes = answer === null ? yield* this.forward(worker, query, true) : encodeDns(answer, false);
-      if (bytes !== null) yield* sendTcp(sk, framed(bytes));
-      yield* recvTcp(sk);
-      return 0;
+      for (let timeoutNs = FIRST_READ_NS; ; timeoutNs = IDLE_READ_NS) {
+        const query = yield* readDnsFrame(sk, timeoutNs);
+        const parsed = query === null ? null : decodeDns(query);
+        if (query === null || parsed === null || parsed.questions.length === 0) return 0;
+        const answer = this.answer(parsed);
+        const bytes = answer === null ? yield* this.forward(worker, query, true) : encodeDns(answer, false);
+        if (bytes !== null) yield* sendTcp(sk, frameDns(bytes));
+      }
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
       return 1;
@@ -164,26 +171,36 @@ export class EmbeddedResolver {
     const addrs = resolveName(question.name, networks);
     if (addrs.length === 0) return null;
     if (question.type !== DNS_A) return response(query, []);
-    if (addrs.length > 1) this.host.prng.shuffle(addrs);
+    this.host.answers.arrange(question.name, addrs);
     return response(
       query,
       addrs.map((addr): DnsRecord => ({ ...record, type: DNS_A, data: { kind: "a", addr } })),
     );
   }
 
-  /** Asks the host's name servers in turn; null when none answered. */
+  /** Asks the name servers in turn until one knows; the answer of the last otherwise, null when it gave none. */
   private *forward(process: Process, query: Uint8Array, tcp: boolean): Co<Uint8Array | null> {
     let last: Uint8Array | null = null;
-    for (const server of this.machine.nameservers.slice(0, MAX_SERVERS)) {
-      const answer = tcp ? yield* askTcp(process, server, query) : yield* askUdp(process, server, query);
-      const parsed = answer === null ? null : decodeDns(answer);
-      if (parsed === null) continue;
-      last = answer;
+    for (const server of externalServers(this.machine).slice(0, MAX_SERVERS)) {
+      last = yield* (tcp ? askTcp : askUdp)(process, server, query);
+      const parsed = last === null ? null : decodeDns(last);
+      if (parsed === null) {
+        last = headerOf(last);
+        continue;
+      }
       const rcode = dnsRcode(parsed.flags);
-      if (rcode === DNS_NOERROR || (rcode === DNS_NXDOMAIN && (parsed.flags & DNS_AA) !== 0)) return answer;
+      if (rcode === DNS_NOERROR || (rcode === DNS_NXDOMAIN && (parsed.flags & DNS_AA) !== 0)) return last;
     }
     return last;
   }
+}
+
+/** What is left of an answer that cannot be read: its first four bytes and no records (Msg.Unpack of miekg/dns). */
+function headerOf(message: Uint8Array | null): Uint8Array | null {
+  if (message === null || message.length < DNS_HEADER_BYTES) return null;
+  const header = new Uint8Array(DNS_HEADER_BYTES);
+  header.set(message.subarray(0, 4));
+  return header;
 }
 
 function* askUdp(process: Process, server: number, query: Uint8Array): Co<Uint8Array | null> {
@@ -204,8 +221,8 @@ function* askTcp(process: Process, server: number, query: Uint8Array): Co<Uint8A
   let sk: TcpSock | null = null;
   try {
     sk = yield* connectTcp(process, server, 53, { timeoutNs: CONNECT_TIMEOUT_NS });
-    yield* sendTcp(sk, framed(query));
-    return yield* readMessage(sk);
+    yield* sendTcp(sk, frameDns(query));
+    return yield* readDnsFrame(sk, IO_TIMEOUT_NS);
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
     return null;
@@ -214,35 +231,32 @@ function* askTcp(process: Process, server: number, query: Uint8Array): Co<Uint8A
   }
 }
 
-/** One message with its length in front; null at the end of the stream. */
-function* readMessage(sk: TcpSock): Co<Uint8Array | null> {
-  let bytes = new Uint8Array(0);
-  for (;;) {
-    if (bytes.length >= 2) {
-      const length = (bytes[0] << 8) | bytes[1];
-      if (bytes.length >= 2 + length) return bytes.slice(2, 2 + length);
-    }
-    const more = yield* recvTcp(sk, 65537, IO_TIMEOUT_NS);
-    if (more === null || more.length === 0) return null;
-    const joined = new Uint8Array(bytes.length + more.length);
-    joined.set(bytes);
-    joined.set(more, bytes.length);
-    bytes = joined;
-  }
+/** Name servers outside: those of the host that are not the host itself, else Google's (resolvconf.FilterResolvDNS). */
+export function externalServers(machine: Machine): readonly number[] {
+  const outside = machine.nameservers.filter((addr) => addr >>> 24 !== 127);
+  return outside.length > 0 ? outside : DEFAULT_SERVERS;
 }
 
-function framed(message: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(message.length + 2);
-  bytes[0] = message.length >>> 8;
-  bytes[1] = message.length & 0xff;
-  bytes.set(message, 2);
+function udpLimit(query: DnsMessage): number {
+  const opt = query.additionals.find(({ type }) => type === DNS_OPT);
+  return Math.max(opt?.class ?? 0, UDP_LIMIT);
+}
+
+/** The bytes of an answer, without its last records when they are too many (truncateResp). */
+function fitting(answer: DnsMessage, limitBytes: number): Uint8Array {
+  let bytes = encodeDns(answer, false);
+  for (let count = answer.answers.length - 1; bytes.length > limitBytes && count >= 0; count--)
+    bytes = encodeDns(
+      { ...answer, flags: answer.flags | DNS_TC, answers: answer.answers.slice(0, count) },
+      false,
+    );
   return bytes;
 }
 
 function response(query: DnsMessage, answers: DnsRecord[]): DnsMessage {
   return {
     id: query.id,
-    flags: DNS_QR | (query.flags & DNS_RD) | DNS_RA,
+    flags: DNS_QR | (query.flags & (DNS_RD | DNS_CD)) | DNS_RA,
     questions: [query.questions[0]],
     answers,
     authorities: [],

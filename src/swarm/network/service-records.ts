@@ -67,9 +67,9 @@ export function resolveName(name: string, networks: readonly ResolverNetwork[]):
     if (found.length > 0) return found;
   }
   for (let dot = plain.lastIndexOf("."); dot > 0; dot = plain.lastIndexOf(".", dot - 1)) {
-    const suffix = plain.slice(dot + 1).toLowerCase();
+    const suffix = plain.slice(dot + 1);
     for (const network of networks) {
-      if (network.name.toLowerCase() !== suffix) continue;
+      if (network.name !== suffix) continue;
       const found = network.records.lookup(plain.slice(0, dot));
       if (found.length > 0) return found;
     }

@@ -28,8 +28,12 @@ export interface DigArgs {
   bufferSize: number;
   /** Client cookie: hexadecimal digits, "" a random one, null none. */
   cookie: string | null;
+  /** Identifier of the query; -1: a random one. */
+  queryId: number;
   recurse: boolean;
   adFlag: boolean;
+  /** A truncated answer is taken as it is. */
+  ignoreTruncation: boolean;
   short: boolean;
   readonly shown: Shown;
   /** The words, for the first line. */
@@ -90,8 +94,10 @@ export function parseDig(argv: readonly string[]): DigArgs {
     edns: true,
     bufferSize: 1232,
     cookie: "",
+    queryId: -1,
     recurse: true,
     adFlag: true,
+    ignoreTruncation: false,
     short: false,
     shown: {
       cmd: true,
@@ -171,10 +177,12 @@ function plusOption(args: DigArgs, text: string): void {
   else if (name === "cookie") args.cookie = on ? value : null;
   else if (name === "recurse" || name === "rec") args.recurse = on;
   else if (name === "adflag" || name === "ad") args.adFlag = on;
-  else if (name === "search" || name === "ignore") return;
+  else if (name === "ignore") args.ignoreTruncation = on;
+  else if (name === "search") return;
   else if (name === "tries") args.tries = number(1);
   else if (name === "retry") args.tries = number(0) + 1;
   else if (name === "time" || name === "timeout") args.timeoutSec = number(1);
+  else if (name === "qid") args.queryId = on ? number(0) & 0xffff : -1;
   else if (name === "bufsize") args.bufferSize = number(0);
   else throw new NotModelledError(`dig +${text}`);
 }

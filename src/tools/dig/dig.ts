@@ -1,6 +1,7 @@
 /** `dig` of BIND 9.18: one question, over UDP or TCP, and its answer as text (bin/dig/dighost.c). */
+import { frameDns, readDnsFrame } from "../../host/dns-stream.ts";
 import { type Co, sleep } from "../../host/process.ts";
-import { frameDns, readDnsFrame, resolverConfigOf } from "../../host/resolver.ts";
+import { resolverConfigOf } from "../../host/resolver.ts";
 import { closeSocket, connectTcp, openUdp, recvUdp, sendTcp } from "../../host/socket.ts";
 import { IP_PMTUDISC_DONT, sockOf } from "../../net/ipv4/sock.ts";
 import { MS, SEC, type Sim } from "../../sim/sim.ts";
@@ -54,7 +55,7 @@ function optRecord(args: DigArgs, context: ToolContext): DnsRecord {
 
 function queryOf(args: DigArgs, context: ToolContext): DnsMessage {
   return {
-    id: sockOf(context.ns).prng.below(65536),
+    id: args.queryId >= 0 ? args.queryId : sockOf(context.ns).prng.below(65536),
     flags: (args.recurse ? DNS_RD : 0) | (args.adFlag ? DNS_AD : 0),
     questions: [{ name: args.name, type: args.type, class: DNS_CLASS_IN }],
     answers: [],
@@ -109,8 +110,8 @@ function* ask(query: DnsMessage, server: number, args: DigArgs, context: ToolCon
   const where = `${formatIp4(server)}#${args.port}`;
   try {
     let answer = yield* (args.tcp ? askTcp : askUdp)(query, server, args, context);
-    if (answer !== null && !answer.tcp && (answer.message.flags & DNS_TC) !== 0)
-      answer = yield* askTcp(query, server, args, context);
+    const cut = answer !== null && !answer.tcp && (answer.message.flags & DNS_TC) !== 0;
+    if (cut && !args.ignoreTruncation) answer = yield* askTcp(query, server, args, context);
     return answer ?? `;; communications error to ${where}: timed out\n`;
   } catch (error) {
     if (!(error instanceof SysError)) throw error;

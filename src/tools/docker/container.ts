@@ -5,7 +5,6 @@ import { DockerError } from "../../swarm/docker-error.ts";
 import { withTag } from "../../swarm/images.ts";
 import type { PortConfig } from "../../swarm/manager/objects.ts";
 import { NotModelledError } from "../../util/errors.ts";
-import { formatIp4 } from "../../wire/address.ts";
 import type { ToolOutput } from "../tool.ts";
 import {
   type DockerCommand,
@@ -20,8 +19,9 @@ import {
 import type { Flags } from "./flags.ts";
 import { humanDuration } from "./human.ts";
 import { randomName } from "./names.ts";
-import { parsePort } from "./service-spec.ts";
+import { parsePort } from "./port-option.ts";
 import { type Column, ellipsis, renderTable } from "./table.ts";
+import { userlandOf } from "./userland.ts";
 
 const START_NS = 400_000_000;
 const POLL_NS = 50_000_000;
@@ -115,33 +115,10 @@ export const exec: DockerCommand = {
     if (container === null) return failed(`Error: No such container: ${reference}`);
     if (container.state !== "running" || container.ns === null)
       throw new DockerError(`Container ${container.id} is not running`);
-    const file = containerFile(argv, container, context);
-    return file ?? (yield* context.tool.exec(argv, container.ns));
+    const userland = userlandOf(container, context.tool.machine);
+    return yield* context.tool.exec(argv, container.ns, userland);
   },
 };
-
-/** The files that Docker puts into a container: `cat /etc/resolv.conf`, `/etc/hosts`, `/etc/hostname`. */
-function containerFile(
-  argv: readonly string[],
-  container: Container,
-  { engine }: DockerContext,
-): ToolOutput | null {
-  if (argv.length !== 2 || argv[0] !== "cat") return null;
-  const hostname = container.options.hostname || container.shortId;
-  if (argv[1] === "/etc/hostname") return ok(`${hostname}\n`);
-  const endpoints = container.sandbox?.endpoints.filter((endpoint) => !endpoint.isGatewayBridge) ?? [];
-  if (argv[1] === "/etc/resolv.conf") {
-    if (endpoints.some((endpoint) => endpoint.network.name !== "bridge"))
-      return ok("nameserver 127.0.0.11\noptions ndots:0\n");
-    return ok(engine.machine.nameservers.map((addr) => `nameserver ${formatIp4(addr)}\n`).join(""));
-  }
-  if (argv[1] !== "/etc/hosts") return null;
-  const fixed =
-    "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
-  const named = endpoints.filter((endpoint) => !endpoint.network.ingress);
-  const own = (named.length > 0 ? named : endpoints).map(({ addr }) => `${formatIp4(addr)}\t${hostname}\n`);
-  return ok(fixed + own.join(""));
-}
 
 export const kill: DockerCommand = {
   path: "docker kill",
@@ -280,7 +257,7 @@ export const run: DockerCommand = {
       nsName: name,
       hostPorts: flags
         .list("publish")
-        .flatMap(parsePort)
+        .flatMap((text) => parsePort(text))
         .map((port) => ({ ...port, mode: "host" as const })),
       autoRemove: flags.on("rm"),
     });

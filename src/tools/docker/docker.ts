@@ -6,6 +6,7 @@ import { NotModelledError, UsageError } from "../../util/errors.ts";
 import type { Tool, ToolContext, ToolOutput } from "../tool.ts";
 import { type DockerCommand, daemonError, dockerContext, failed } from "./command.ts";
 import { exec, images, kill, ps, rm, run, stop } from "./container.ts";
+import { checkFlagValues } from "./flag-values.ts";
 import { type Flags, parseFlags } from "./flags.ts";
 import { containerInspect, inspect, serviceInspect } from "./inspect.ts";
 import { networkCreate, networkInspect, networkLs, networkPrune, networkRm } from "./network.ts";
@@ -124,7 +125,9 @@ export const dockerTool: Tool<DockerArgs, ToolOutput> = {
 
   parse(argv): DockerArgs {
     const { command, rest } = findCommand(argv);
-    return { command, flags: parseFlags(command, rest) };
+    const flags = parseFlags(command, rest);
+    checkFlagValues(flags, command.path);
+    return { command, flags };
   },
 
   *run({ command, flags }, tool: ToolContext): Co<ToolOutput> {

@@ -90,7 +90,6 @@ function createOverlay(
 ): ToolOutput {
   const control = engine.control();
   const options = labelMap(flags.list("opt"));
-  if (options.has("encrypted")) throw new NotModelledError("docker network create --opt encrypted (IPsec)");
   const spec = {
     name,
     driver: "overlay",

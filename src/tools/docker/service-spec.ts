@@ -5,15 +5,15 @@ import type { ControlApi } from "../../swarm/manager/control-api.ts";
 import {
   DEFAULT_RESTART,
   DEFAULT_UPDATE,
-  type PortConfig,
-  type Protocol,
   type ServiceSpec,
   type TaskSpec,
   type UpdateConfig,
 } from "../../swarm/manager/objects.ts";
 import { UsageError } from "../../util/errors.ts";
 import { labelMap } from "./command.ts";
+import { parseDuration } from "./flag-values.ts";
 import type { Flags } from "./flags.ts";
+import { parsePort } from "./port-option.ts";
 
 const DEFAULT_GRACE_NS = 10_000_000_000;
 
@@ -59,70 +59,6 @@ export const SHARED_FLAGS = [
   "log-opt=",
 ] as const;
 
-/** `5s`, `1m30s`, `200ms` in ns. */
-export function parseDuration(text: string): number {
-  const units: Record<string, number> = { ns: 1, us: 1e3, ms: 1e6, s: 1e9, m: 60e9, h: 3600e9 };
-  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)/g)];
-  if (parts.length === 0 || parts.map((part) => part[0]).join("") !== text)
-    throw new UsageError(`invalid argument "${text}": time: invalid duration "${text}"\n`, 125);
-  return parts.reduce((sum, [, value, unit]) => sum + Math.round(Number(value) * units[unit]), 0);
-}
-
-/** `8080:80/udp`, `80`, `mode=host,target=80,published=8081`. */
-export function parsePort(text: string): PortConfig[] {
-  if (text.includes("=")) return [longPort(text)];
-  const match = /^(?:(\d+)(?:-(\d+))?:)?(\d+)(?:-(\d+))?(?:\/(tcp|udp|sctp))?$/.exec(text);
-  if (match === null)
-    throw new UsageError(
-      `invalid argument "${text}" for "-p, --publish" flag: Invalid containerPort: ${text}\n`,
-      125,
-    );
-  const [, first, last, target, targetLast, protocol = "tcp"] = match;
-  const count = targetLast === undefined ? 1 : Number(targetLast) - Number(target) + 1;
-  if (last !== undefined && Number(last) - Number(first) + 1 !== count)
-    throw new UsageError(
-      `invalid argument "${text}" for "-p, --publish" flag: Invalid ranges specified for container and host Ports: ${target} and ${first}-${last}\n`,
-      125,
-    );
-  return Array.from({ length: count }, (_, i) => ({
-    protocol: protocol as Protocol,
-    targetPort: checkedPort(text, Number(target) + i),
-    publishedPort: first === undefined ? 0 : checkedPort(text, Number(first) + i),
-    mode: "ingress" as const,
-  }));
-}
-
-function checkedPort(text: string, port: number): number {
-  if (port < 1 || port > 65535)
-    throw new UsageError(
-      `invalid argument "${text}" for "-p, --publish" flag: Invalid containerPort: ${port}\n`,
-      125,
-    );
-  return port;
-}
-
-function longPort(text: string): PortConfig {
-  const fields = labelMap(text.split(","));
-  const mode = fields.get("mode") ?? "ingress";
-  const target = Number(fields.get("target"));
-  if (mode !== "ingress" && mode !== "host")
-    throw new UsageError(
-      `invalid argument "${text}" for "-p, --publish" flag: invalid publish mode value (${mode}): must be either 'ingress' or 'host'\n`,
-      125,
-    );
-  if (!(target > 0))
-    throw new UsageError(
-      `invalid argument "${text}" for "-p, --publish" flag: missing mandatory field "target"\n`,
-      125,
-    );
-  return {
-    protocol: (fields.get("protocol") ?? "tcp") as Protocol,
-    targetPort: target,
-    publishedPort: Number(fields.get("published") ?? 0),
-    mode,
-  };
-}
-
 /** Network ids of names; the daemon's words when one is unknown or not of the swarm. */
 export function networkIds(
   control: ControlApi,
@@ -146,7 +82,12 @@ export function networkIds(
 /** The spec of `docker service create`; `name` when none was given. */
 export function createSpec(flags: Flags, name: string, networks: readonly string[]): ServiceSpec {
   const [image, ...args] = flags.args;
-  const global = flags.get("mode", "replicated") === "global";
+  const mode = flags.get("mode", "replicated");
+  if (mode !== "global" && mode !== "replicated")
+    throw new UsageError(`Unknown mode: ${mode}, only replicated and global supported`, 1);
+  const global = mode === "global";
+  if (global && flags.has("replicas"))
+    throw new UsageError("replicas can only be used with replicated or replicated-job mode", 1);
   const task: TaskSpec = {
     image: withTag(image),
     command: flags.has("entrypoint") ? flags.get("entrypoint").split(/\s+/) : [],
@@ -159,7 +100,7 @@ export function createSpec(flags: Flags, name: string, networks: readonly string
     networks: [...networks],
     containerLabels: labelMap(flags.list("container-label")),
     stopGraceNs: flags.has("stop-grace-period")
-      ? parseDuration(flags.get("stop-grace-period"))
+      ? parseDuration(flags.get("stop-grace-period"), "stop-grace-period")
       : DEFAULT_GRACE_NS,
     restart: restartOf(flags, DEFAULT_RESTART),
     forceUpdate: 0,
@@ -170,7 +111,7 @@ export function createSpec(flags: Flags, name: string, networks: readonly string
     replicas: global ? null : Number(flags.get("replicas", "1")),
     task,
     endpointMode: flags.get("endpoint-mode", "vip") === "dnsrr" ? "dnsrr" : "vip",
-    ports: flags.list("publish").flatMap(parsePort),
+    ports: flags.list("publish").flatMap((text) => parsePort(text)),
     update: updateOf(flags, "update", DEFAULT_UPDATE),
     rollback: updateOf(flags, "rollback", DEFAULT_UPDATE),
   };
@@ -183,12 +124,12 @@ export function updatedSpec(
   control: ControlApi,
   local: readonly string[],
 ): ServiceSpec {
-  const removedPorts = flags.list("publish-rm").flatMap(parsePort);
+  const removedPorts = flags.list("publish-rm").flatMap((text) => parsePort(text));
   const kept = old.ports.filter(
     (port) =>
       !removedPorts.some((gone) => gone.targetPort === port.targetPort && gone.protocol === port.protocol),
   );
-  const added = flags.list("publish-add").flatMap(parsePort);
+  const added = flags.list("publish-add").flatMap((text) => parsePort(text));
   const ports = removedPorts.length + added.length === 0 ? old.ports : [...kept, ...added];
   return {
     ...old,
@@ -258,7 +199,7 @@ function updatedTask(flags: Flags, old: TaskSpec, control: ControlApi, local: re
     ),
     maxReplicasPerNode: Number(flags.get("replicas-max-per-node", String(old.maxReplicasPerNode))),
     stopGraceNs: flags.has("stop-grace-period")
-      ? parseDuration(flags.get("stop-grace-period"))
+      ? parseDuration(flags.get("stop-grace-period"), "stop-grace-period")
       : old.stopGraceNs,
     restart: restartOf(flags, old.restart),
     forceUpdate: old.forceUpdate + (flags.on("force") ? 1 : 0),
@@ -282,20 +223,30 @@ function restartOf(flags: Flags, old: TaskSpec["restart"]): TaskSpec["restart"] 
     throw new UsageError(`invalid argument "${condition}" for "--restart-condition" flag\n`, 125);
   return {
     condition,
-    delayNs: flags.has("restart-delay") ? parseDuration(flags.get("restart-delay")) : old.delayNs,
+    delayNs: flags.has("restart-delay")
+      ? parseDuration(flags.get("restart-delay"), "restart-delay")
+      : old.delayNs,
     maxAttempts: Number(flags.get("restart-max-attempts", String(old.maxAttempts))),
   };
 }
 
 function updateOf(flags: Flags, prefix: "update" | "rollback", old: UpdateConfig): UpdateConfig {
   const duration = (name: string, value: number): number =>
-    flags.has(`${prefix}-${name}`) ? parseDuration(flags.get(`${prefix}-${name}`)) : value;
+    flags.has(`${prefix}-${name}`)
+      ? parseDuration(flags.get(`${prefix}-${name}`), `${prefix}-${name}`)
+      : value;
+  const action = flags.get(`${prefix}-failure-action`, old.failureAction);
+  if (action !== "pause" && action !== "continue" && action !== "rollback")
+    throw new DockerError(`unrecognized update failure action ${action}`);
+  const order = flags.get(`${prefix}-order`, old.order);
+  if (order !== "stop-first" && order !== "start-first")
+    throw new DockerError(`unrecognized update order ${order}`);
   return {
     parallelism: Number(flags.get(`${prefix}-parallelism`, String(old.parallelism))),
     delayNs: duration("delay", old.delayNs),
-    failureAction: flags.get(`${prefix}-failure-action`, old.failureAction) as UpdateConfig["failureAction"],
+    failureAction: action,
     monitorNs: duration("monitor", old.monitorNs),
     maxFailureRatio: Number(flags.get(`${prefix}-max-failure-ratio`, String(old.maxFailureRatio))),
-    order: flags.get(`${prefix}-order`, old.order) as UpdateConfig["order"],
+    order,
   };
 }

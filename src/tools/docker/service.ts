@@ -80,6 +80,7 @@ export const serviceCreate: DockerCommand = {
     const networks = networkIds(control, flags.list("network"), localNames(context));
     const spec = createSpec(flags, randomName(context.engine.prng), networks);
     checkCommand([...spec.task.command, ...spec.task.args], context.engine.fabric.runCommand !== null);
+    if (!flags.on("no-resolve-image")) yield* context.engine.registry.reach();
     const service = control.createService(spec);
     const warning = flags.on("no-resolve-image") ? "" : digestWarning(spec.task.image);
     return yield* attached(service, `${service.id}\n`, warning, flags, context);
@@ -118,10 +119,11 @@ export const serviceUpdate: DockerCommand = {
   *run(flags, context): Co<ToolOutput> {
     const control = context.engine.control();
     const service = control.getService(flags.args[0]);
+    const resolve = flags.has("image") && !flags.on("no-resolve-image");
+    if (resolve) yield* context.engine.registry.reach();
     if (flags.on("rollback")) control.rollbackService(service.id);
     else control.updateService(service.id, updatedSpec(flags, service.spec, control, localNames(context)));
-    const warning =
-      flags.has("image") && !flags.on("no-resolve-image") ? digestWarning(service.spec.task.image) : "";
+    const warning = resolve ? digestWarning(service.spec.task.image) : "";
     return yield* attached(service, `${flags.args[0]}\n`, warning, flags, context);
   },
 };

@@ -2,8 +2,9 @@
 import { type Co, sleep } from "../../host/process.ts";
 import { addressesOf } from "../../net/ctl/address.ts";
 import { DockerError } from "../../swarm/docker-error.ts";
-import type { Role } from "../../swarm/manager/objects.ts";
-import { BAD_TOKEN, JOIN_TIMEOUT, NO_JOIN_TOKEN } from "../../swarm/swarm-errors.ts";
+import { MANAGER_PORT } from "../../swarm/manager/manager-port.ts";
+import type { Availability, Role } from "../../swarm/manager/objects.ts";
+import { BAD_TOKEN } from "../../swarm/swarm-errors.ts";
 import { UsageError } from "../../util/errors.ts";
 import { formatIp4, parseCidr, parseIp4 } from "../../wire/address.ts";
 import type { ToolOutput } from "../tool.ts";
@@ -11,8 +12,8 @@ import { type DockerCommand, type DockerContext, ok } from "./command.ts";
 import type { Flags } from "./flags.ts";
 
 const INIT_NS = 300_000_000;
-const JOIN_NS = 500_000_000;
-const JOIN_TIMEOUT_NS = 20_000_000_000;
+/** From the certificate until the node is ready. */
+const JOIN_NS = 300_000_000;
 const BAD_ADVERTISE =
   "advertise address must be a non-zero IP address or network interface (with optional port number)";
 
@@ -68,24 +69,18 @@ export const swarmJoin: DockerCommand = {
   max: 1,
   *run(flags, context): Co<ToolOutput> {
     const { engine } = context;
-    const remote = parseIp4(flags.args[0].replace(/:\d+$/, ""));
+    const [host, portText] = flags.args[0].split(":");
+    const remote = parseIp4(host);
     if (remote === null) throw new DockerError(`invalid remote address ${flags.args[0]}`);
     const token = flags.get("token");
     if (engine.membership === null && !/^SWMTKN-1-[0-9a-z]{50}-[0-9a-z]{25}$/.test(token))
       throw new DockerError(BAD_TOKEN);
-    const cluster = engine.fabric.managerAt(remote);
-    if (cluster === null && engine.membership === null) {
-      yield* sleep(JOIN_TIMEOUT_NS);
-      throw new DockerError(JOIN_TIMEOUT);
-    }
-    const role = cluster?.roleOf(token) ?? null;
-    if (engine.membership === null && role === null) throw new DockerError(NO_JOIN_TOKEN);
+    const availability = flags.get("availability", "active") as Availability;
+    const port = Number(portText ?? MANAGER_PORT);
     const addresses = addressFlags(flags, context, remote);
-    const membership = engine.joinSwarm(cluster!, role ?? "worker", addresses);
-    const availability = flags.get("availability");
-    if (availability === "pause" || availability === "drain")
-      cluster!.store.nodes.get(membership.nodeId)!.availability = availability;
+    yield* engine.joinSwarm({ remote, port, token, availability }, addresses);
     yield* sleep(JOIN_NS);
+    const role = engine.role ?? "worker";
     return ok(`This node joined a swarm as a ${role}.\n`);
   },
 };

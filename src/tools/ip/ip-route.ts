@@ -124,7 +124,7 @@ function flushRoutes(argv: readonly string[], ns: NetNs): ToolOutput {
 type Draft = { -readonly [K in keyof RouteSpec]: RouteSpec[K] };
 
 /** The words of a route; a deletion says nothing of what it leaves out. */
-function parseRoute(argv: readonly string[], ns: NetNs, deleting: boolean): RouteSpec {
+export function parseRoute(argv: readonly string[], ns: NetNs, deleting: boolean): RouteSpec {
   const words = new Words(argv);
   const draft: Draft = { dst: 0, dstLen: 0 };
   let named = false;

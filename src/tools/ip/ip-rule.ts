@@ -87,7 +87,8 @@ function ruleJson(rule: FibRule, options: IpOptions): Record<string, unknown> {
 
 type Draft = { -readonly [K in keyof RuleSpec]: RuleSpec[K] };
 
-function parseRule(argv: readonly string[]): RuleSpec {
+/** The words of a rule. */
+export function parseRule(argv: readonly string[]): RuleSpec {
   const words = new Words(argv);
   const draft: Draft = {};
   while (!words.done) takeWord(draft, words.next(), words);

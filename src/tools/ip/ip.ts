@@ -9,6 +9,7 @@ import { ipNetns, namedNetns } from "./ip-netns.ts";
 import { type IpOptions, ipOutput } from "./ip-options.ts";
 import { ipRoute } from "./ip-route.ts";
 import { ipRule } from "./ip-rule.ts";
+import { ipXfrm } from "./ip-xfrm.ts";
 
 type Handler = (
   argv: readonly string[],
@@ -38,7 +39,7 @@ const OBJECTS: readonly (readonly [string, Handler])[] = [
   ["token", notModelled("token")],
   ["tcp_metrics", notModelled("tcp_metrics")],
   ["monitor", notModelled("monitor")],
-  ["xfrm", notModelled("xfrm")],
+  ["xfrm", ipXfrm],
   ["mroute", notModelled("mroute")],
   ["netns", ipNetns],
   ["netconf", notModelled("netconf")],

@@ -15,7 +15,7 @@ const TX_HEAD = ["bytes", "packets", "errors", "dropped", "carrier", "collsns"];
 function rows(dev: NetDevice): { rx: Row; tx: Row } {
   const vxlan = vxlanOf(dev);
   return {
-    rx: [dev.rxBytes, dev.rxPackets, vxlan?.rxErrors ?? 0, dev.rxDropped, 0, 0],
+    rx: [dev.rxBytes, dev.rxPackets, vxlan?.rxErrors ?? 0, dev.rxDropped, 0, dev.rxMulticast],
     tx: [dev.txBytes, dev.txPackets, vxlan?.txErrors ?? 0, dev.txDropped, vxlan?.txCarrierErrors ?? 0, 0],
   };
 }

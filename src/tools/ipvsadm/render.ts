@@ -37,16 +37,14 @@ export function renderConns(conns: readonly ConnInfo[]): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** `ipvsadm -S`. */
+/** `ipvsadm -S`; the real one says nothing of thresholds. */
 export function renderRules(services: readonly ServiceInfo[]): string {
   let out = "";
   for (const service of [...services].sort(byKey)) {
     const name = serviceOption(service);
     out += `-A ${name} -s ${service.options.scheduler}${ruleFlags(service)}\n`;
     for (const dest of [...service.dests].sort(byAddress)) {
-      const thresholds =
-        dest.upperThreshold === 0 ? "" : ` -x ${dest.upperThreshold} -y ${dest.lowerThreshold}`;
-      out += `-a ${name} -r ${endpoint(dest.addr, dest.port)} ${FORWARD_OPTION[dest.forward]} -w ${dest.weight}${thresholds}\n`;
+      out += `-a ${name} -r ${endpoint(dest.addr, dest.port)} ${FORWARD_OPTION[dest.forward]} -w ${dest.weight}\n`;
     }
   }
   return out;

@@ -4,7 +4,14 @@ import type { Command } from "../case.ts";
 import { COMMON_PORTS, cable, type Leg, machineMac, type Network, stationMac, worldUp } from "./network.ts";
 
 const BRIDGE_MAC = machineMac(0x20);
-const PORT_SETTINGS = ["hairpin on", "learning off", "flood off", "isolated on", "mcast_flood off", "bcast_flood off"];
+const PORT_SETTINGS = [
+  "hairpin on",
+  "learning off",
+  "flood off",
+  "isolated on",
+  "mcast_flood off",
+  "bcast_flood off",
+];
 
 function leg(number: number, address: string): Leg {
   return {

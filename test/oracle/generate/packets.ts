@@ -5,8 +5,8 @@ import {
   IPPROTO_ICMP,
   IPPROTO_TCP,
   IPPROTO_UDP,
-  icmp,
   type IpFields,
+  icmp,
   ipBytes,
   ipv4,
   pattern,
@@ -48,7 +48,10 @@ export function udpPacket(context: PacketContext): Bytes {
   const sport = prng.pick(SOURCE_PORTS);
   const sum = prng.below(10) === 0 ? prng.pick(["none", "wrong"] as const) : "right";
   const data = pattern(payloadLength(prng), 0x30);
-  return ipv4(usual(context, IPPROTO_UDP), udp({ src, dst, sport, dport: destinationPort(context), sum }, data));
+  return ipv4(
+    usual(context, IPPROTO_UDP),
+    udp({ src, dst, sport, dport: destinationPort(context), sum }, data),
+  );
 }
 
 export function echoPacket(context: PacketContext): Bytes {
@@ -71,7 +74,8 @@ const TCP_OPTIONS: readonly (readonly number[])[] = [
 /** A segment of its own; `flags` random when not given. */
 export function tcpPacket(context: PacketContext, flags?: string): Bytes {
   const { prng, src, dst } = context;
-  const letters = flags ?? prng.pick(["S", "S", "A", "PA", "R", "RA", "FA", "SA", "", "FPU", "SF", "SR", "SEC"]);
+  const letters =
+    flags ?? prng.pick(["S", "S", "A", "PA", "R", "RA", "FA", "SA", "", "FPU", "SF", "SR", "SEC"]);
   const syn = letters.includes("S");
   const ack = letters.includes("A") ? prng.pick([1, 0x20000001, 0x70000000]) : 0;
   const segment = tcp(
@@ -142,7 +146,10 @@ export function damagedPacket(context: PacketContext): Bytes {
     case 7:
       return ipv4(base, body.subarray(0, prng.pick([0, 4, 7])));
     case 8:
-      return ipv4(base, udp({ src, dst, sport: 40000, dport: 53, length: prng.pick([4, 500, 8]) }, pattern(30, 0)));
+      return ipv4(
+        base,
+        udp({ src, dst, sport: 40000, dport: 53, length: prng.pick([4, 500, 8]) }, pattern(30, 0)),
+      );
     case 9:
       return ipv4({ ...base, protocol: prng.pick([0, 2, 47, 132, 253, 255]) }, body);
     default:

@@ -33,7 +33,11 @@ function not(prng: Prng): string {
 /** Address matches, interface matches, fragments. */
 function ipMatch({ prng, hook, devs, network }: Place): string {
   const words: string[] = [];
-  const subnets = [...network.legs.map(({ hosts }) => hosts[0].replace(/\d+$/, "0/24")), "10.0.0.0/8", "172.16.0.0/12"];
+  const subnets = [
+    ...network.legs.map(({ hosts }) => hosts[0].replace(/\d+$/, "0/24")),
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+  ];
   if (prng.below(5) === 0) words.push(`${not(prng)}-s ${prng.pick(subnets)}`);
   if (prng.below(5) === 0) words.push(`${not(prng)}-d ${prng.pick(subnets)}`);
   const hasIn = !["OUTPUT", "POSTROUTING", ""].includes(hook);
@@ -76,7 +80,14 @@ function transportMatch({ prng, protocol, network }: Place): string {
 /** Matches by module. */
 function extraMatch(place: Place): string {
   const { prng, table, hook, devs } = place;
-  const states = prng.pick(["NEW", "ESTABLISHED", "RELATED,ESTABLISHED", "INVALID", "NEW,UNTRACKED", "RELATED"]);
+  const states = prng.pick([
+    "NEW",
+    "ESTABLISHED",
+    "RELATED,ESTABLISHED",
+    "INVALID",
+    "NEW,UNTRACKED",
+    "RELATED",
+  ]);
   const outward = ["OUTPUT", "POSTROUTING", "FORWARD"].includes(hook);
   const choices = [
     `-m conntrack ${not(prng)}--ctstate ${states}`,
@@ -104,7 +115,9 @@ function extraMatch(place: Place): string {
     choices.push(`-m physdev ${not(prng)}--physdev-in ${prng.pick(devs)}`);
   if (place.network.bridged && ["FORWARD", "POSTROUTING"].includes(hook))
     choices.push(`-m physdev --physdev-is-bridged --physdev-out ${prng.pick(devs)}`);
-  return table === "raw" ? prng.pick(choices.filter((text) => !/conntrack|state|connmark/.test(text))) : prng.pick(choices);
+  return table === "raw"
+    ? prng.pick(choices.filter((text) => !/conntrack|state|connmark/.test(text)))
+    : prng.pick(choices);
 }
 
 function natTarget({ prng, hook, protocol, network }: Place): string {
@@ -125,7 +138,11 @@ function natTarget({ prng, hook, protocol, network }: Place): string {
   return prng.pick([
     `SNAT --to-source ${own}${port}`,
     `SNAT --to-source ${own}${port}`,
-    hook === "POSTROUTING" ? (ported && prng.below(3) === 0 ? "MASQUERADE --to-ports 5000-5001" : "MASQUERADE") : "ACCEPT",
+    hook === "POSTROUTING"
+      ? ported && prng.below(3) === 0
+        ? "MASQUERADE --to-ports 5000-5001"
+        : "MASQUERADE"
+      : "ACCEPT",
     hook === "POSTROUTING" ? "SNAT --to-source 10.77.0.1-10.77.0.3" : "ACCEPT",
   ]);
 }
@@ -135,7 +152,8 @@ function target(place: Place, chains: readonly string[]): string {
   if (chains.length > 0 && prng.below(4) === 0) return `-j ${prng.pick(chains)}`;
   if (prng.below(12) === 0) return prng.pick(["", "-j RETURN"]);
   if (table === "nat" && hook !== "") return `-j ${natTarget(place)}`;
-  if (table === "raw") return `-j ${prng.pick(["ACCEPT", "DROP", "NOTRACK", "CT --notrack", "MARK --set-mark 0x1"])}`;
+  if (table === "raw")
+    return `-j ${prng.pick(["ACCEPT", "DROP", "NOTRACK", "CT --notrack", "MARK --set-mark 0x1"])}`;
   if (table === "filter") {
     const reset = protocol === "tcp" ? ["REJECT --reject-with tcp-reset"] : [];
     const words = ["net-unreachable", "port-unreachable", "admin-prohibited", "host-prohibited"];

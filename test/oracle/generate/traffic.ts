@@ -30,7 +30,7 @@ const KINDS: readonly (readonly [weight: number, source: Source])[] = [
   [2, (t) => t.packet(tcpPacket)],
   [2, (t) => t.fragmented()],
   [2, (t) => t.packet(damagedPacket)],
-  [1, (t) => t.packet(optionsPacket)],
+  [0, (t) => t.packet(optionsPacket)],
   [1, (t) => t.packet(icmpOddity)],
   [2, (t) => t.icmpError()],
   [1, (t) => t.broadcast()],
@@ -105,7 +105,8 @@ export class Traffic {
   /** An ICMP error about a packet that came out. */
   icmpError(): void {
     const { prng } = this;
-    if (prng.below(2) === 0) this.packet(prng.pick([udpPacket, echoPacket, (c: PacketContext) => tcpPacket(c, "S")]), "packet");
+    if (prng.below(2) === 0)
+      this.packet(prng.pick([udpPacket, echoPacket, (c: PacketContext) => tcpPacket(c, "S")]), "packet");
     const icmp = prng.pick([
       [3, 0],
       [3, 1],
@@ -137,7 +138,14 @@ export class Traffic {
   broadcast(): void {
     const { prng } = this;
     const leg = prng.pick(this.network.legs);
-    const dst = prng.pick(["255.255.255.255", leg.broadcast, "224.0.0.1", "224.0.0.5", "239.1.2.3", "0.0.0.0"]);
+    const dst = prng.pick([
+      "255.255.255.255",
+      leg.broadcast,
+      "224.0.0.1",
+      "224.0.0.5",
+      "239.1.2.3",
+      "0.0.0.0",
+    ]);
     const make = prng.pick([udpPacket, echoPacket, tcpPacket]);
     const src = prng.below(4) === 0 ? "0.0.0.0" : prng.pick(leg.hosts);
     const packet = make({ ...this.context(leg), src, dst });
@@ -149,8 +157,18 @@ export class Traffic {
   martian(): void {
     const { prng } = this;
     const leg = prng.pick(this.network.legs);
-    const others = this.network.legs.filter((one) => one !== leg).flatMap(({ hosts, address }) => [hosts[0], address]);
-    const odd = ["127.0.0.1", "0.0.0.0", "255.255.255.255", "224.0.0.1", "240.1.2.3", leg.address, leg.broadcast];
+    const others = this.network.legs
+      .filter((one) => one !== leg)
+      .flatMap(({ hosts, address }) => [hosts[0], address]);
+    const odd = [
+      "127.0.0.1",
+      "0.0.0.0",
+      "255.255.255.255",
+      "224.0.0.1",
+      "240.1.2.3",
+      leg.address,
+      leg.broadcast,
+    ];
     const src = prng.pick([...odd, ...others].filter((address) => address !== ""));
     const context = this.context(leg);
     const dst = prng.below(5) === 0 ? prng.pick(["127.0.0.1", "240.0.0.1", "0.1.2.3"]) : context.dst;
@@ -162,7 +180,13 @@ export class Traffic {
     const { prng } = this;
     const leg = prng.pick(this.network.legs);
     const packet = udpPacket(this.context(leg));
-    const mac = prng.pick(["02:00:00:00:00:99", "01:80:c2:00:00:00", "01:80:c2:00:00:02", "01:80:c2:00:00:0e", leg.stationMac]);
+    const mac = prng.pick([
+      "02:00:00:00:00:99",
+      "01:80:c2:00:00:00",
+      "01:80:c2:00:00:02",
+      "01:80:c2:00:00:0e",
+      leg.stationMac,
+    ]);
     const type = prng.pick([ETH_P_IP, ETH_P_IP, 0x88cc, 0x0101, 0x9000]);
     this.send(leg, ethernet(mac, leg.stationMac, type, packet), `type ${type.toString(16)} to ${mac}`);
   }
@@ -171,7 +195,12 @@ export class Traffic {
     const { prng } = this;
     const leg = prng.pick(this.network.legs);
     const spa = prng.pick([...leg.hosts, leg.hosts[0], "0.0.0.0", "10.7.7.7", leg.address || leg.hosts[1]]);
-    const tpa = prng.pick([...this.addresses(), leg.address || leg.hosts[1], leg.address || leg.hosts[1], spa]);
+    const tpa = prng.pick([
+      ...this.addresses(),
+      leg.address || leg.hosts[1],
+      leg.address || leg.hosts[1],
+      spa,
+    ]);
     const op = prng.pick([1, 1, 1, 2, 2, 3, 0]);
     const sha = prng.below(8) === 0 ? "02:57:00:00:01:01" : leg.stationMac;
     const tha = op === 1 ? ZERO_MAC : leg.gatewayMac;

@@ -110,11 +110,11 @@ export class TcpTrack {
 }
 
 export class Conn {
-  proto: number;
-  origSrc: number;
-  origDst: number;
-  origSport: number;
-  origDport: number;
+  proto = 0;
+  origSrc = 0;
+  origDst = 0;
+  origSport = 0;
+  origDport = 0;
   replSrc = 0;
   replDst = 0;
   replSport = 0;

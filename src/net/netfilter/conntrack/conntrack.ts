@@ -5,6 +5,8 @@
 import { ipIsFragment } from "../../../wire/ipv4.ts";
 import {
   type Hook,
+  HOOK_NEEDS_CT,
+  HOOK_NEEDS_FRAGMENT,
   NF_ACCEPT,
   NF_INET_LOCAL_IN,
   NF_INET_LOCAL_OUT,
@@ -39,7 +41,6 @@ function defragUser(skb: Skb, hook: Hook): number {
 
 /** Reassembles before the tables see the packet (ipv4_conntrack_defrag). */
 function conntrackDefrag(ns: NetNs, skb: Skb, hook: Hook): Verdict {
-  if (!ipIsFragment(skb.view, skb.netOff)) return NF_ACCEPT;
   if (skb.ct !== null || skb.ctInfo === IP_CT_UNTRACKED) return NF_ACCEPT;
   return ipDefrag(ns, skb, defragUser(skb, hook)) ? NF_ACCEPT : NF_STOLEN;
 }
@@ -55,7 +56,7 @@ function conntrackLocal(ns: NetNs, skb: Skb, hook: Hook): Verdict {
 }
 
 function conntrackConfirm(ns: NetNs, skb: Skb): Verdict {
-  return skb.ct === null ? NF_ACCEPT : nfConntrackConfirm(conntrackOf(ns), skb);
+  return nfConntrackConfirm(conntrackOf(ns), skb);
 }
 
 /** PernetInit of connection tracking: no hook runs until `conntrackEnable`. */
@@ -70,8 +71,18 @@ export function conntrackEnable(ns: NetNs): void {
   const ct = conntrackOf(ns);
   if (ct.enabled) return;
   ct.enabled = true;
-  const defrag = { name: "nf_defrag_ipv4", priority: NF_IP_PRI_CONNTRACK_DEFRAG, fn: conntrackDefrag };
-  const confirm = { name: "nf_confirm", priority: NF_IP_PRI_CONNTRACK_CONFIRM, fn: conntrackConfirm };
+  const defrag = {
+    name: "nf_defrag_ipv4",
+    priority: NF_IP_PRI_CONNTRACK_DEFRAG,
+    fn: conntrackDefrag,
+    needs: HOOK_NEEDS_FRAGMENT,
+  } as const;
+  const confirm = {
+    name: "nf_confirm",
+    priority: NF_IP_PRI_CONNTRACK_CONFIRM,
+    fn: conntrackConfirm,
+    needs: HOOK_NEEDS_CT,
+  } as const;
   ns.hooks.register({ ...defrag, hook: NF_INET_PRE_ROUTING });
   ns.hooks.register({ ...defrag, hook: NF_INET_LOCAL_OUT });
   const priority = NF_IP_PRI_CONNTRACK;

@@ -1,10 +1,10 @@
 /** The TCP tracker (nf_conntrack_proto_tcp.c of Linux 6.1): state table, pick-up, resets, reopening, timeouts. */
 
 import { SEC } from "../../../sim/sim.ts";
-import { l4ChecksumOk } from "../../../wire/ipv4.ts";
 import { TCP_ACK, TCP_CWR, TCP_ECE, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, TCP_URG } from "../../../wire/tcp.ts";
 import { type Hook, NF_INET_PRE_ROUTING } from "../../core/hooks.ts";
 import type { Skb } from "../../core/skb.ts";
+import { skbChecksumOk } from "../../core/skb-checksum.ts";
 import {
   type Conn,
   type CtDir,
@@ -124,7 +124,7 @@ function tcpError(ct: Conntrack, skb: Skb, off: number, hook: Hook): boolean {
   const headerLen = (view.getUint8(off + 12) >> 4) << 2;
   if (headerLen < 20 || off + headerLen > tail) return true;
   if (hook === NF_INET_PRE_ROUTING && ct.checksum !== 0) {
-    if (!l4ChecksumOk(skb.bytes, view, skb.netOff, off, tail - off)) return true;
+    if (!skbChecksumOk(skb, skb.netOff, off, tail - off)) return true;
   }
   return VALID_FLAGS[view.getUint8(off + 13) & ~(TCP_ECE | TCP_CWR | TCP_PSH)] === 0;
 }

@@ -1,9 +1,9 @@
 /** The trackers of UDP (nf_conntrack_proto_udp.c) and of protocols without ports (nf_conntrack_proto_generic.c). */
 
 import { SEC } from "../../../sim/sim.ts";
-import { l4ChecksumOk } from "../../../wire/ipv4.ts";
 import { type Hook, NF_INET_PRE_ROUTING } from "../../core/hooks.ts";
 import type { Skb } from "../../core/skb.ts";
+import { skbChecksumOk } from "../../core/skb-checksum.ts";
 import { type Conn, IPS_ASSURED, IPS_CONFIRMED, IPS_NAT_CLASH, IPS_SEEN_REPLY } from "./conn.ts";
 import type { Conntrack } from "./conntrack-net.ts";
 import { CT_ACCEPT, CT_INVALID, type CtVerdict } from "./proto.ts";
@@ -17,7 +17,7 @@ function udpError(ct: Conntrack, skb: Skb, off: number, hook: Hook): boolean {
   const lenBytes = view.getUint16(off + 4);
   if (lenBytes > tail - off || lenBytes < 8) return true;
   if (view.getUint16(off + 6) === 0 || hook !== NF_INET_PRE_ROUTING || ct.checksum === 0) return false;
-  return !l4ChecksumOk(skb.bytes, view, skb.netOff, off, tail - off);
+  return !skbChecksumOk(skb, skb.netOff, off, tail - off);
 }
 
 /** Tracks a UDP datagram; `off` is its header. */

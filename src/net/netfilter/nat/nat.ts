@@ -5,6 +5,7 @@
 import type { Prng } from "../../../util/prng.ts";
 import { IPPROTO_ICMP, ipDaddr, ipProtocol, ipSaddr } from "../../../wire/ipv4.ts";
 import {
+  HOOK_NEEDS_CT,
   type Hook,
   type HookFn,
   NF_ACCEPT,
@@ -68,11 +69,12 @@ export class Nat {
     if (this.hooked) return;
     this.hooked = true;
     const { hooks } = this.ns;
-    const name = "nf_nat";
-    hooks.register({ name, hook: NF_INET_PRE_ROUTING, priority: NF_IP_PRI_NAT_DST, fn: natPreRouting });
-    hooks.register({ name, hook: NF_INET_POST_ROUTING, priority: NF_IP_PRI_NAT_SRC, fn: natFn });
-    hooks.register({ name, hook: NF_INET_LOCAL_OUT, priority: NF_IP_PRI_NAT_DST, fn: natLocalOut });
-    hooks.register({ name, hook: NF_INET_LOCAL_IN, priority: NF_IP_PRI_NAT_SRC, fn: natFn });
+    const before = { name: "nf_nat", priority: NF_IP_PRI_NAT_DST, needs: HOOK_NEEDS_CT } as const;
+    const behind = { name: "nf_nat", priority: NF_IP_PRI_NAT_SRC, needs: HOOK_NEEDS_CT } as const;
+    hooks.register({ ...before, hook: NF_INET_PRE_ROUTING, fn: natPreRouting });
+    hooks.register({ ...behind, hook: NF_INET_POST_ROUTING, fn: natFn });
+    hooks.register({ ...before, hook: NF_INET_LOCAL_OUT, fn: natLocalOut });
+    hooks.register({ ...behind, hook: NF_INET_LOCAL_IN, fn: natFn });
   }
 
   unregisterTable(hook: Hook, fn: HookFn): void {
@@ -176,7 +178,7 @@ function decide(
   const manip = manipOf(hook);
   const tables = natOf(ns).tablesOf(hook);
   for (let i = 0; i < tables.length; i++) {
-    const verdict = tables[i](ns, skb, hook, inDev, outDev);
+    const verdict = tables[i](ns, skb, hook, inDev, outDev, null);
     if (verdict !== NF_ACCEPT) return verdict;
     if (isInitialized(conn, manip)) return NF_ACCEPT;
   }

@@ -213,6 +213,7 @@ function characterSet(text: string): string[] {
     .replace(/\[:alnum:\]/g, "A-Za-z0-9")
     .replace(/\[:space:\]/g, " \\t\\n\\r")
     .replace(/\[:blank:\]/g, " \\t")
+    .replace(/\\([0-7]{1,3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
     .replace(/\\(.)/g, (_, c: string) => ESCAPES[c] ?? c);
   const set: string[] = [];
   for (let i = 0; i < plain.length; i++) {

@@ -5,7 +5,7 @@
  */
 import type { Prng } from "../../../util/prng.ts";
 import { parseCidr, parseIp4 } from "../../../wire/address.ts";
-import type { Pins } from "../../pins.ts";
+import { type Pins, taskPin } from "../../pins.ts";
 import {
   type NetworkAttachment,
   type NetworkObject,
@@ -30,7 +30,6 @@ export class NetworkAllocator {
   private readonly subnets = new Map<string, Subnet>();
   private readonly vnis = new OrdinalSet(VNI_FIRST, VNI_LAST);
   /** Pins that have been used: a pin is for the first task of its name only. */
-  private readonly usedPins = new Set<string>();
 
   constructor(store: Store, pools: PredefinedPools, prng: Prng, pins: Pins) {
     this.store = store;
@@ -155,9 +154,7 @@ export class NetworkAllocator {
   private allocateTask(task: TaskObject): void {
     const service = this.store.services.get(task.serviceId);
     if (service === undefined) return;
-    const name = `${task.serviceName}.${task.slot}`;
-    const pin = this.usedPins.has(name) ? undefined : this.pins.tasks?.[name]?.addresses;
-    this.usedPins.add(name);
+    const pin = taskPin(this.pins, task)?.addresses;
     const networks: NetworkAttachment[] = [];
     for (const networkId of this.serviceNetworks(service)) {
       const addr = this.takeAddr(networkId, pin?.[this.nameOf(networkId)]);

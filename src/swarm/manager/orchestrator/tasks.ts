@@ -27,6 +27,7 @@ export function newTask(
     serviceId: service.id,
     serviceName: service.spec.name,
     slot,
+    generation: context.store.nextGeneration(service.id, slot),
     nodeId,
     spec: service.spec.task,
     specVersion: service.specVersion,

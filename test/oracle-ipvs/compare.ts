@@ -1,0 +1,56 @@
+/** Compares the answers of both sides, without what is random: IP ids of messages of the director itself, time that passes. */
+import { fromHex, hexOf } from "../oracle/packet.ts";
+import type { Answer } from "./mesh-side.ts";
+
+const ICMP = 1;
+const SLACK_SEC = 3;
+
+/** Id and header checksum of the director's own messages are masked. */
+function frameText([card, hex]: readonly [number, string]): string {
+  const bytes = fromHex(hex);
+  if (bytes[23] === ICMP) {
+    bytes.fill(0, 18, 20);
+    bytes.fill(0, 24, 26);
+  }
+  return `eth${card} ${hexOf(bytes)}`;
+}
+
+interface Row {
+  readonly text: string;
+  readonly seconds: number;
+}
+
+/** Rows of a listing; connections are sorted, as their order is that of a random hash. */
+function rows(out: string): Row[] {
+  const list = out.split("\n").map((line) => {
+    const time = / (\d\d):(\d\d) /.exec(line);
+    const text = line.replace(/ \d\d:\d\d /, " mm:ss ").trimEnd();
+    return { text, seconds: time === null ? 0 : Number(time[1]) * 60 + Number(time[2]) };
+  });
+  return out.startsWith("IPVS connection")
+    ? list.sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : a.seconds - b.seconds))
+    : list;
+}
+
+function outputDifference(real: string, mesh: string): string | null {
+  const [a, b] = [rows(real), rows(mesh)];
+  for (let i = 0; i < Math.max(a.length, b.length); i++)
+    if (a[i]?.text !== b[i]?.text || Math.abs(a[i].seconds - b[i].seconds) > SLACK_SEC)
+      return `real ${a[i]?.text} ${a[i]?.seconds}\nmesh ${b[i]?.text} ${b[i]?.seconds}\n--- real\n${real}--- mesh\n${mesh}`;
+  return null;
+}
+
+/** What differs, null when nothing does. */
+export function difference(real: Answer, mesh: Answer): string | null {
+  if (real === null || mesh === null)
+    return real === mesh ? null : `real ${JSON.stringify(real)}\nmesh ${JSON.stringify(mesh)}`;
+  if ("out" in real && "out" in mesh) {
+    if (real.status !== mesh.status)
+      return `real [${real.status}] ${real.out}\nmesh [${mesh.status}] ${mesh.out}`;
+    return outputDifference(real.out, mesh.out);
+  }
+  const [a, b] = [real, mesh].map((list) =>
+    (list as readonly (readonly [number, string])[]).map(frameText).sort().join("\n"),
+  );
+  return a === b ? null : `real ${a}\nmesh ${b}`;
+}
