@@ -8,6 +8,8 @@ import { stageRows } from "./stages.ts";
 import { streamRows } from "./streams.ts";
 
 const NAME_WIDTH = 41;
+/** Groups whose unit is a packet. */
+const PACKET_GROUPS = new Set(["end to end", "leg"]);
 
 function duration(ns: number): string {
   return ns < 1e6 ? `${ns.toFixed(ns < 100 ? 1 : 0)} ns` : `${(ns / 1e6).toFixed(1)} ms`;
@@ -15,8 +17,8 @@ function duration(ns: number): string {
 
 /** Columns: name, CPU time, thousands of packets a second, multiples of the calibration step, note; at most 80 wide. */
 function line({ group, name, ns, note }: Row, stepNs: number): string {
-  const rate = group === "end to end" || group === "leg" ? `${(1e6 / ns).toFixed(0)} k/s` : "";
-  return `${name.padEnd(NAME_WIDTH)}${duration(ns).padStart(11)}${rate.padStart(9)}${(ns / stepNs).toFixed(ns < 1e6 ? 0 : 0).padStart(9)}  ${note}`.trimEnd();
+  const rate = PACKET_GROUPS.has(group) ? `${(1e6 / ns).toFixed(0)} k/s` : "";
+  return `${name.padEnd(NAME_WIDTH)}${duration(ns).padStart(11)}${rate.padStart(9)}${(ns / stepNs).toFixed(0).padStart(9)}  ${note}`.trimEnd();
 }
 
 function jsonPath(argv: readonly string[]): string | null {

@@ -24,7 +24,7 @@ import { conntrackInit } from "./net/netfilter/conntrack/conntrack.ts";
 import { netfilterInit } from "./net/netfilter/ip-tables.ts";
 import { natInit } from "./net/netfilter/nat/nat.ts";
 import { Sim } from "./sim/sim.ts";
-import { startDocker } from "./swarm/engine.ts";
+import { engineOf, startDocker } from "./swarm/engine.ts";
 import { SwarmFabric } from "./swarm/fabric.ts";
 import { type ImageDecl, imageTable } from "./swarm/images.ts";
 import type { Pins } from "./swarm/pins.ts";
@@ -139,6 +139,8 @@ export class Lab {
   readonly fabric: SwarmFabric;
   /** Hear of the devices of every namespace, also of those that come later. */
   readonly watchers: DeviceListener[] = [];
+  /** How often a machine was started again. */
+  private readonly boots = new Map<string, number>();
   /** What imported machines leave out. */
   readonly notes: string[] = [];
   private readonly prng: Prng;
@@ -196,10 +198,40 @@ export class Lab {
     });
   }
 
+  /** Takes a machine's power away: nothing more comes from it, and nobody is told. */
+  crash(name: string): void {
+    const machine = this.machine(name);
+    for (const segment of this.segments.values())
+      for (const { dev } of segment.ports.filter((port) => port.dev.ns.kernel === machine.kernel))
+        segment.detach(dev);
+    engineOf(machine)?.halt();
+    machine.powerOff();
+  }
+
+  /** Gives a machine its power back: a new kernel with the network of the description; Docker has what was on its disk. */
+  boot(name: string): void {
+    const spec = this.spec.machines.find((one) => one.name === name)!;
+    const machine = this.machine(name);
+    const boots = (this.boots.get(name) ?? 0) + 1;
+    this.boots.set(name, boots);
+    machine.powerOn(this.kernelOf(spec, `machine/${name}/boot/${boots}`));
+    this.setUp(machine, spec);
+    if (spec.docker) startDocker(machine, this.fabric, boots);
+  }
+
+  private kernelOf({ name }: MachineSpec, stream: string): Kernel {
+    const watch = (ns: NetNs) => this.watch(ns);
+    return new Kernel(name, this.sim, this.pool, this.prng.stream(stream), [...PERNET, watch]);
+  }
+
   private build(spec: MachineSpec): Machine {
-    const prng = this.prng.stream(`machine/${spec.name}`);
-    const kernel = new Kernel(spec.name, this.sim, this.pool, prng, [...PERNET, (ns) => this.watch(ns)]);
-    const machine = new Machine(spec.name, kernel);
+    const machine = new Machine(spec.name, this.kernelOf(spec, `machine/${spec.name}`));
+    this.setUp(machine, spec);
+    return machine;
+  }
+
+  private setUp(machine: Machine, spec: MachineSpec): void {
+    const { kernel } = machine;
     const ns = machine.hostNs;
     if (spec.imported === undefined) {
       kernel.enter();
@@ -214,7 +246,6 @@ export class Lab {
     if (spec.forward) ns.sysctl.set("net.ipv4.ip_forward", "1");
     machine.nameservers = [...spec.nameservers];
     sockOf(ns).pinnedPorts.push(...spec.ports);
-    return machine;
   }
 
   private import(machine: Machine, { nics }: MachineSpec, imported: ImportSpec): void {

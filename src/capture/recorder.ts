@@ -120,7 +120,7 @@ export class Recorder {
   append(interfaceId: number, skb: Skb, frameOff: number, outgoing: boolean): void {
     const lenBytes = skb.tail - frameOff;
     if (this.filter !== null && !this.filter(skb.bytes, skb.view, frameOff, lenBytes)) return;
-    const place = this.store.add(skb.bytes, skb.view, frameOff, lenBytes);
+    const place = this.store.add(skb.words, frameOff, lenBytes);
     const at = this.frameCount * META;
     if (at === this.meta.length) this.growMeta();
     const meta = this.meta;

@@ -6,7 +6,9 @@ import { Process, type Program } from "./process.ts";
 
 export class Machine {
   readonly name: string;
-  readonly kernel: Kernel;
+  kernel: Kernel;
+  /** false from a power failure to the next boot. */
+  isOn = true;
   readonly processes: Process[] = [];
   /** /etc/resolv.conf of the host: name servers as int32 addresses. */
   nameservers: number[] = [];
@@ -36,6 +38,22 @@ export class Machine {
     this.processes.push(process);
     process.start(program);
     return process;
+  }
+
+  /** The power is gone, and all that was in memory. The cards must hang on no cable any more. */
+  powerOff(): void {
+    this.isOn = false;
+    for (const process of [...this.processes]) process.kill(9);
+    const { kernel, hostNs } = this;
+    for (const ns of kernel.namespaces.filter((one) => one !== hostNs)) kernel.deleteNs(ns);
+    for (const dev of hostNs.devices().reverse())
+      if (hostNs.deviceByIndex(dev.ifindex) === dev) hostNs.removeDevice(dev);
+  }
+
+  /** The power is back: a new kernel runs. */
+  powerOn(kernel: Kernel): void {
+    this.kernel = kernel;
+    this.isOn = true;
   }
 
   /** Forgets an ended process. */

@@ -7,7 +7,7 @@ import type { NetNs } from "../net/core/net-ns.ts";
 import { SEC } from "../sim/sim.ts";
 import { userlandIn } from "../tools/docker/userland.ts";
 import { TOOLS } from "../tools/registry.ts";
-import { NotModelledError, SysError, UsageError } from "../util/errors.ts";
+import { SysError, UsageError } from "../util/errors.ts";
 import { CaptureWindow } from "./capture-window.ts";
 import { type LabCommand, parseLabCommand } from "./lab-command.ts";
 import { parseShell } from "./shell/parser.ts";
@@ -114,6 +114,7 @@ export class LiveLab {
       );
     const script = parseShell(command);
     const machine = this.lab.machine(machineName);
+    if (!machine.isOn) throw new UsageError(`${machineName} is off: \`lab$ boot ${machineName}\` first`, 2);
     const { files, terminal } = desk;
     const ns = this.netns(machineName, netns);
     const place = { machine, ns, tools: TOOLS, files, misused: terminal.misused };
@@ -230,9 +231,17 @@ export class LiveLab {
             ),
           );
         return "";
-      default:
-        throw new NotModelledError(`${command.kind} of a machine`);
+      case "crash":
+      case "boot":
+        this.power(command.kind, command.machine);
+        return "";
     }
+  }
+
+  private power(verb: "crash" | "boot", name: string): void {
+    if (this.lab.machine(name).isOn !== (verb === "crash"))
+      throw new UsageError(`${name} is ${verb === "crash" ? "off" : "on"} already`, 2);
+    this.lab[verb](name);
   }
 
   private cable(verb: "cut" | "heal", segmentName: string, machineName: string): void {

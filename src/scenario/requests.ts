@@ -11,6 +11,8 @@ import { TCP_ACK, TCP_RST, TCP_SYN, tcpAckSeq, tcpDport, tcpFlags, tcpSeq, tcpSp
 import { UDP_HLEN, udpDport } from "../wire/udp.ts";
 import { VXLAN_HLEN, VXLAN_PORT } from "../wire/vxlan.ts";
 
+const CONTROL_PORTS: readonly number[] = [2377, 7946];
+
 /** Where a packet was seen, and how it looked there. */
 export interface Sighting {
   readonly at: RecordedInterface;
@@ -59,7 +61,7 @@ export function tcpRequests(recorder: Recorder): TcpRequest[] {
     if (ip < 0) continue;
     const tcp = ip + ipHeaderLen(view, ip);
     const flags = tcpFlags(view, tcp);
-    if ((flags & (TCP_SYN | TCP_RST)) === 0) continue;
+    if ((flags & (TCP_SYN | TCP_RST)) === 0 || isControlPlane(view, tcp)) continue;
     const first = (flags & (TCP_SYN | TCP_ACK)) === TCP_SYN;
     const sequence = first ? tcpSeq(view, tcp) : (tcpAckSeq(view, tcp) - 1) | 0;
     let request = bySequence.get(sequence);
@@ -77,6 +79,11 @@ export function tcpRequests(recorder: Recorder): TcpRequest[] {
     list.push(sightingOf(view, ip, tcp, at, recorder.frameTimeNs(i)));
   }
   return [...bySequence.values()];
+}
+
+/** What Docker's managers and gossip say to each other stands in the captures, but is nobody's request. */
+function isControlPlane(view: DataView, tcp: number): boolean {
+  return CONTROL_PORTS.includes(tcpSport(view, tcp)) || CONTROL_PORTS.includes(tcpDport(view, tcp));
 }
 
 function sightingOf(

@@ -28,6 +28,8 @@ export interface ContainerOptions {
   readonly spec: ImageSpec;
   /** Command words that replace the image's; empty: the image's. */
   readonly command: readonly string[];
+  /** Process 1, when it is not to run the command itself. */
+  readonly main?: Program;
   readonly env: readonly string[];
   readonly hostname: string;
   readonly labels: ReadonlyMap<string, string>;
@@ -95,7 +97,8 @@ export class Container {
     const comm = this.argv[0].replace(/^.*\//, "");
     const hostname = this.options.hostname || this.shortId;
     const programs: Program[] = [];
-    if (this.options.command.length > 0 || (http === 0 && echoPort === 0))
+    if (this.options.main !== undefined) programs.push(this.options.main);
+    else if (this.options.command.length > 0 || (http === 0 && echoPort === 0))
       programs.push(this.commandProgram(run));
     else if (http === 0) programs.push(udpEcho({ hostname, port: echoPort }));
     else programs.push(whoami({ hostname, port: http, udpPorts: echoPort === 0 ? [] : [echoPort] }));

@@ -13,6 +13,7 @@ export class Daemon {
   readonly machine: Machine;
   /** Owner of the sockets. */
   readonly process: Process;
+  private readonly threads = new Set<Process>();
 
   constructor(machine: Machine) {
     this.machine = machine;
@@ -24,8 +25,9 @@ export class Daemon {
 
   /** Starts a routine; an error of a system call ends it. */
   go(routine: () => Co<void>): Process {
-    const { machine, process } = this;
+    const { machine, process, threads } = this;
     const thread = new Process(machine, process.pid, process.ns, COMM);
+    threads.add(thread);
     thread.start(function* () {
       try {
         yield* routine();
@@ -33,8 +35,16 @@ export class Daemon {
       } catch (error) {
         if (!(error instanceof SysError)) throw error;
         return 1;
+      } finally {
+        threads.delete(thread);
       }
     });
     return thread;
+  }
+
+  /** Ends the daemon with all its routines, as a power failure does. */
+  halt(): void {
+    for (const thread of [...this.threads]) thread.kill(9);
+    this.process.kill(9);
   }
 }

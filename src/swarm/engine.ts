@@ -36,6 +36,9 @@ export interface Membership {
   readonly db: NetworkDb;
   /** Serves 2377/tcp while this node is a manager. */
   readonly port: ManagerPort;
+  readonly addresses: JoinAddresses;
+  /** The manager that let this node in, int32; null for the first one. */
+  readonly remote: number | null;
   /** Address that the other nodes use. */
   readonly advertise: number;
 }
@@ -62,22 +65,24 @@ export class Engine {
   /** Identifier of the daemon, as `docker info` shows it. */
   readonly id: string;
   membership: Membership | null = null;
+  /** The machine lost its power; what this engine still wanted to do is not done. */
+  halted = false;
   readonly daemon: Daemon;
   readonly registry: RegistryClient;
   private readonly attachments = new WeakMap<Container, readonly Attachment[]>();
 
-  constructor(machine: Machine, fabric: SwarmFabric) {
+  /** `boots` counts how often the machine was started before. */
+  constructor(machine: Machine, fabric: SwarmFabric, boots = 0) {
     this.machine = machine;
     this.fabric = fabric;
     this.sim = fabric.sim;
-    this.prng = fabric.prng.stream(`engine/${machine.name}`);
+    const prng = fabric.prng.stream(`engine/${machine.name}`);
+    this.prng = boots === 0 ? prng : prng.stream(`boot/${boots}`);
     this.daemon = new Daemon(machine);
     const questions = fabric.pins.questions?.[machine.name] ?? [];
     this.registry = new RegistryClient(this.daemon, this.prng.stream("registry"), questions);
     this.controller = new NetworkController(machine, this.prng.stream("libnetwork"), fabric.answers);
-    this.id = Array.from({ length: 12 }, () => this.prng.text(4, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")).join(
-      ":",
-    );
+    this.id = Array.from({ length: 12 }, () => prng.text(4, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")).join(":");
   }
 
   /** Daemon start: forwarding on, br_netfilter loaded, docker0 with its rules. */
@@ -161,6 +166,24 @@ export class Engine {
     this.membership = null;
     cluster.managers.delete(nodeId);
     membership.port.close();
+  }
+
+  /** The machine loses its power: nobody hears of it. */
+  halt(): void {
+    this.halted = true;
+    this.membership?.agent.halt();
+    this.membership?.db.halt();
+    this.daemon.halt();
+  }
+
+  /** Comes back after a power failure with what `before` had on disk: the node's certificate and the state of the swarm. */
+  restore(before: Engine): void {
+    const { membership } = before;
+    before.membership = null;
+    if (membership === null) return;
+    const { cluster, nodeId, addresses, remote } = membership;
+    if (remote === null && cluster.managers.size === 1) cluster.dispatcher.resume();
+    this.enter({ cluster, nodeId, role: "worker" }, addresses, remote);
   }
 
   findImage(reference: string): ImageSpec | null {
@@ -272,7 +295,9 @@ export class Engine {
         ? new LocalDispatcher(cluster, nodeId, link)
         : new RemoteDispatcher(daemon, fabric.meanings, nodeId, link, remote),
     );
-    const membership = { cluster, nodeId, agent, db: this.controller.agent!.db, port, advertise };
+    const { db } = this.controller.agent!;
+    const addresses = { advertise, dataPath };
+    const membership = { cluster, nodeId, agent, db, port, addresses, remote, advertise };
     this.membership = membership;
     cluster.store.onChange(() => this.servePort(membership));
     this.servePort(membership);
@@ -335,11 +360,13 @@ const CONTAINER_SYSCTLS = [
   ["net.ipv4.ping_group_range", "0\t2147483647"],
 ] as const;
 
-/** Starts a Docker engine on a machine. */
-export function startDocker(machine: Machine, fabric: SwarmFabric): Engine {
-  const engine = new Engine(machine, fabric);
+/** Starts a Docker engine on a machine; after a power failure with what the one before left on disk. */
+export function startDocker(machine: Machine, fabric: SwarmFabric, boots = 0): Engine {
+  const before = engineOf(machine);
+  const engine = new Engine(machine, fabric, boots);
   machine.engine = engine;
   engine.start();
+  if (before !== null) engine.restore(before);
   return engine;
 }
 

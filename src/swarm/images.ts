@@ -38,6 +38,7 @@ const BUILT_IN: Readonly<Record<string, ImageSpec>> = {
   "traefik/whoami": WHOAMI,
   nginx: NGINX,
   busybox: SHELL,
+  "nicolaka/netshoot": { ...SHELL, command: ["zsh"], busybox: false },
   alpine: { ...SHELL, command: ["/bin/sh"] },
 };
 

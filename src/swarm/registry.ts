@@ -26,8 +26,8 @@ const ATTEMPTS = 2;
 const TIMEOUT_NS = 5_000_000_000;
 const UDP_PAYLOAD = 1232;
 const LOOPBACK = 0x7f000001;
-/** Until a goroutine gets its turn. */
-const TURN_NS = 500_000;
+/** The goroutine that was made last, that for AAAA, runs first; the other gets its turn within this time. */
+const TURN_NS = 1_000_000;
 
 type QuestionType = "A" | "AAAA";
 
@@ -61,13 +61,13 @@ export class RegistryClient {
     const servers = configured.length > 0 ? configured : [LOOPBACK];
     for (let attempt = 0; attempt < ATTEMPTS; attempt++)
       for (const server of servers) {
-        yield* this.myTurn(type);
+        yield* this.myTurn(type, attempt === 0 && type === "A" ? TURN_NS : 0);
         if (yield* this.exchange(server, name, type)) return;
       }
   }
 
-  private *myTurn(type: QuestionType): Co<void> {
-    yield { timeoutNs: this.prng.below(TURN_NS) };
+  private *myTurn(type: QuestionType, withinNs: number): Co<void> {
+    yield { timeoutNs: this.prng.below(withinNs) };
     while (this.order.length > 0 && this.order[0] !== type)
       if ((yield { queues: [this.turn], timeoutNs: 2 * TIMEOUT_NS }) === "timeout") break;
     if (this.order[0] === type) this.order.shift();

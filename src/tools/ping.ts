@@ -2,7 +2,6 @@
 import { type EchoError, type EchoReply, EchoSocket } from "../host/echo.ts";
 import { type Co, waitFor } from "../host/process.ts";
 import { ResolveError, resolveHost } from "../host/resolver.ts";
-import { dstMtu } from "../net/ipv4/route-exception.ts";
 import { IP_PMTUDISC_DO, IP_PMTUDISC_DONT, IP_PMTUDISC_WANT, type PmtuDiscovery } from "../net/ipv4/sock.ts";
 import { skRouteOutput } from "../net/ipv4/sock-route.ts";
 import { NotModelledError, SysError, strerror, UsageError } from "../util/errors.ts";
@@ -136,8 +135,7 @@ class PingRun {
 
   private sendError(error: SysError): string {
     if (error.code !== "EMSGSIZE") return `ping: sendmsg: ${strerror(error.code)}\n`;
-    const { dst } = skRouteOutput(this.echo.sk, this.addr);
-    return `ping: local error: message too long, mtu=${dstMtu(this.echo.sk.ns, dst, this.addr)}\n`;
+    return `ping: local error: message too long, mtu=${error.detail}\n`;
   }
 
   /** Takes everything that has arrived. */

@@ -4,8 +4,10 @@ import { busybox } from "./busybox/applets.ts";
 import { conntrack } from "./conntrack.ts";
 import { curl } from "./curl.ts";
 import { dig } from "./dig/dig.ts";
+import { host, nslookup } from "./dig/nslookup.ts";
 import { dmesg } from "./dmesg.ts";
 import { dockerTool } from "./docker/docker.ts";
+import { hping3 } from "./hping3.ts";
 import { ip } from "./ip/ip.ts";
 import { iptablesTool } from "./iptables/iptables.ts";
 import { iptablesRestoreTool } from "./iptables/restore.ts";
@@ -20,6 +22,7 @@ import { sysctl } from "./sysctl.ts";
 import { tcpdump } from "./tcpdump.ts";
 import type { Tool } from "./tool.ts";
 import { tracepath } from "./tracepath.ts";
+import { traceroute } from "./traceroute.ts";
 import { whoami } from "./whoami.ts";
 
 const ALL = [
@@ -30,6 +33,8 @@ const ALL = [
   dig,
   dmesg,
   dockerTool,
+  host,
+  hping3,
   ip,
   iptablesTool,
   iptablesRestoreTool,
@@ -37,6 +42,7 @@ const ALL = [
   ipvsadm,
   nc,
   nsenter,
+  nslookup,
   ping,
   socat,
   ss,
@@ -44,6 +50,7 @@ const ALL = [
   tcpdump,
   whoami,
   tracepath,
+  traceroute,
 ] as readonly Tool[];
 
 /** Other names of the same commands. */

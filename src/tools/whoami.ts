@@ -37,7 +37,11 @@ export const whoami: Tool<WhoamiArgs, ToolOutput> = {
   parse,
   *run({ port, udpPorts }, { machine, process }): Co<ToolOutput> {
     if (port === 0) return { stdout: "root\n", stderr: "", status: 0 };
-    return { stdout: "", stderr: "", status: yield* server({ hostname: machine.name, port, udpPorts })(process) };
+    return {
+      stdout: "",
+      stderr: "",
+      status: yield* server({ hostname: machine.name, port, udpPorts })(process),
+    };
   },
   render: (output) => output,
   failure(error): ToolOutput | null {

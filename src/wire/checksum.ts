@@ -26,7 +26,7 @@ export function csumPartial(view: DataView, off: number, lenBytes: number, sum =
   if (i < end) low = (low + view.getUint8(i)) | 0;
   const once = (low & 0xffff) + (low >>> 16) + (high & 0xffff) + (high >>> 16);
   const folded = (once & 0xffff) + (once >>> 16);
-  return (sum + ((folded & 0xff) << 8) + ((folded >>> 8) & 0xff) + (folded >>> 16 << 8)) | 0;
+  return (sum + ((folded & 0xff) << 8) + ((folded >>> 8) & 0xff) + ((folded >>> 16) << 8)) | 0;
 }
 
 /** Folds a sum to 16 bits and complements it: what goes into the checksum field (csum_fold). */

@@ -8,7 +8,9 @@ const PROGRAM = fileURLToPath(new URL("allocation.ts", import.meta.url));
 const MOST_BYTES_PER_PACKET = 12;
 
 describe("packets of known flows on the ingress path", () => {
-  const result = JSON.parse(execFileSync(process.execPath, ["--expose-gc", PROGRAM], { encoding: "utf8" })) as {
+  const result = JSON.parse(
+    execFileSync(process.execPath, ["--expose-gc", PROGRAM], { encoding: "utf8" }),
+  ) as {
     bytesPerPacket: number;
     sent: number;
     delivered: number;

@@ -95,7 +95,7 @@ describe("what is not modelled", () => {
       { iptables: "*filter\n:INPUT ACCEPT [0:0]\n[0:0] -A INPUT -m nosuch -j ACCEPT\nCOMMIT" },
       "n.dump:9:1:",
     ],
-    [[ETH0], { ipvs: "-A -f 1 -s nosuch" }, "n.dump:7:1: not modelled: IPVS scheduler nosuch"],
+    [[ETH0], { ipvs: "-A -f 1 -s mh" }, "n.dump:7:1: not modelled: IPVS scheduler mh"],
   ])("is named with its line", (devices, sections, message) => {
     expect(() => load(dumpText(devices, sections))).toThrow(message);
   });

@@ -1,7 +1,7 @@
 /** A lab of plain machines: what the pages rely on below Docker. */
 import { describe, expect, test } from "vitest";
 import { createLab } from "../../src/index.ts";
-import { NotModelledError, UsageError } from "../../src/util/errors.ts";
+import { UsageError } from "../../src/util/errors.ts";
 
 const TWO = `---
 seed: 3
@@ -113,8 +113,15 @@ describe("the lab's console", () => {
     expect(() => createLab({ source: TWO }).shell("lab", command)).toThrow(message);
   });
 
-  test("what is not modelled says so", () => {
-    expect(() => createLab({ source: TWO }).shell("lab", "crash a")).toThrow(NotModelledError);
+  test("a machine without power runs nothing and answers nobody, until it is started again", () => {
+    const lab = createLab({ source: TWO });
+    lab.shell("a", "nc -l -p 99 > /dev/null &");
+    lab.shell("lab", "crash a");
+    expect(() => lab.shell("a", "true")).toThrow("a is off");
+    expect(() => lab.shell("lab", "crash a")).toThrow("a is off already");
+    lab.shell("lab", "boot a");
+    expect(lab.shell("a", "ss -ltn | wc -l").stdout).toBe("1\n");
+    expect(() => lab.shell("lab", "boot a")).toThrow("a is on already");
   });
 
   test("a command that never ends is an error, and the lab lives on", () => {

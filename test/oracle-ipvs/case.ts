@@ -7,6 +7,8 @@ export type Step =
   | { readonly kind: "run"; readonly run: string }
   /** A listing; times in it may differ a little. */
   | { readonly kind: "ask"; readonly run: string }
+  /** Time passes. */
+  | { readonly kind: "wait"; readonly seconds: number }
   /** A frame of a client (hex). */
   | { readonly kind: "send"; readonly flow: string; readonly frame: string; readonly note: string }
   /** The backend ("b") or the client ("c") answers what it got last of the flow; nothing when it got nothing. */
@@ -60,7 +62,8 @@ interface Flow {
   readonly dport: number;
 }
 
-function network(): string[] {
+/** Addresses, links and neighbours of the director. */
+export function network(): string[] {
   const lines = ["link set lo up", "link set eth0 up", `addr add ${VIP}/24 dev eth0`];
   for (let i = 1; i <= BACKENDS; i++)
     lines.push(`link set eth${i} up`, `addr add 10.0.${i}.1/24 dev eth${i}`);
@@ -69,6 +72,34 @@ function network(): string[] {
   for (let i = 1; i <= BACKENDS; i++)
     lines.push(`neigh add 10.0.${i}.2 lladdr ${MAC(i)} dev eth${i} nud permanent`);
   return lines;
+}
+
+export interface ClientPacket {
+  readonly protocol: number;
+  readonly src: string;
+  readonly sport: number;
+  readonly dport: number;
+  /** Letters of TCP flags. */
+  readonly flags: string;
+  readonly id: number;
+  readonly ttl?: number;
+  /** Bytes of data; 4 of UDP and none of TCP when absent. */
+  readonly size?: number;
+  readonly df?: boolean;
+}
+
+/** A frame of a client to the virtual address. */
+export function clientFrame(packet: ClientPacket): Uint8Array {
+  const { protocol, src, sport, dport, flags, id, ttl = 64, df = false } = packet;
+  const isUdp = protocol === IPPROTO_UDP;
+  const ends = { src, dst: VIP, sport, dport };
+  const first = flags.includes("S");
+  const payload = Uint8Array.from({ length: packet.size ?? (isUdp ? 4 : 0) }, (_, i) => (i + 1) & 0xff);
+  const l4 = isUdp
+    ? udp(ends, payload)
+    : tcp({ ...ends, seq: first ? 1000 : 1001, ack: first ? 0 : 5001, flags }, payload);
+  const ip = ipv4({ src, dst: VIP, protocol, id, ttl, frag: df ? 0x4000 : 0 }, l4);
+  return ethernet(DIRECTOR_MAC(0), MAC(Number(src.split(".")[3]) + 6), 0x0800, ip);
 }
 
 class Generator {
@@ -87,6 +118,9 @@ class Generator {
     if (this.prng.below(3) === 0) this.addService();
     while (this.steps.length < count) this.more();
     this.listings();
+    if (!this.chance(1, 3)) return;
+    // The estimator runs every two seconds.
+    this.steps.push({ kind: "wait", seconds: 3 }, { kind: "ask", run: "ipvsadm -Ln --stats" });
   }
 
   private chance(one: number, of: number): boolean {
@@ -133,7 +167,12 @@ class Generator {
     const dest = this.pick(free);
     service.dests.add(dest);
     const limit = this.chance(1, 8) ? ` -x ${1 + this.prng.below(3)}${this.chance(1, 2) ? " -y 1" : ""}` : "";
-    this.command(`ipvsadm -a ${service.name} -r ${dest} -m -w ${this.weight()}${limit}`);
+    this.command(`ipvsadm -a ${service.name} -r ${dest} ${this.method(service)} -w ${this.weight()}${limit}`);
+  }
+
+  /** Masquerading; rarely direct routing, which keeps the port. */
+  private method(service: Service): string {
+    return service.port !== 0 && this.chance(1, 8) ? "-g" : "-m";
   }
 
   private weight(): number {
@@ -151,8 +190,15 @@ class Generator {
       this.command(`ipvsadm -d ${service.name} -r ${dest}`);
     } else if (what === 2)
       this.command(`ipvsadm -e ${service.name} -r ${this.pick(dests)} -m -w ${this.weight()}`);
-    else if (this.chance(1, 3))
-      this.command(`ipvsadm -E ${service.name} -s ${this.pick(["rr", "wrr", "lc", "sh"])}`);
+    else this.changeRest(service);
+  }
+
+  private changeRest(service: Service): void {
+    const what = this.prng.below(8);
+    if (what === 0)
+      this.command(`ipvsadm --set ${this.pick([30, 900])} ${this.pick([20, 0])} ${this.pick([25, 0])}`);
+    else if (what === 1) this.command("ipvsadm -Z");
+    else if (what < 4) this.command(`ipvsadm -E ${service.name} -s ${this.pick(["rr", "wrr", "lc", "sh"])}`);
   }
 
   private more(): void {
@@ -201,17 +247,8 @@ class Generator {
 
   private send(flow: Flow, flags: string): void {
     const { id, protocol, src, sport, dport } = flow;
-    const ends = { src, dst: VIP, sport, dport };
-    const first = flags.includes("S");
-    const payload = Uint8Array.from(protocol === IPPROTO_UDP ? [1, 2, 3, 4] : []);
-    const l4 =
-      protocol === IPPROTO_UDP
-        ? udp(ends, payload)
-        : tcp({ ...ends, seq: first ? 1000 : 1001, ack: first ? 0 : 5001, flags }, payload);
     const ttl = this.chance(1, 25) ? 1 : 64;
-    const packet = ipv4({ src, dst: VIP, protocol, id: this.id++, ttl }, l4);
-    const mac = MAC(Number(src.split(".")[3]) + 6);
-    const frame = hexOf(ethernet(DIRECTOR_MAC(0), mac, 0x0800, packet));
+    const frame = hexOf(clientFrame({ protocol, src, sport, dport, flags, id: this.id++, ttl }));
     const kind = protocol === IPPROTO_UDP ? "udp" : `tcp ${flags}`;
     this.steps.push({ kind: "send", flow: id, frame, note: `${kind} ${src}:${sport} > ${dport} ttl ${ttl}` });
   }

@@ -3,7 +3,11 @@ import { fromHex, hexOf } from "../oracle/packet.ts";
 import type { Answer } from "./mesh-side.ts";
 
 const ICMP = 1;
-const SLACK_SEC = 3;
+const TCP = 6;
+/** 10.0.9.9 */
+const SNAT_ADDRESS = "0a000909";
+/** The real kernel's commands take their time. */
+const SLACK_SEC = 8;
 
 /** Id and header checksum of the director's own messages are masked. */
 function frameText([card, hex]: readonly [number, string]): string {
@@ -11,6 +15,10 @@ function frameText([card, hex]: readonly [number, string]): string {
   if (bytes[23] === ICMP) {
     bytes.fill(0, 18, 20);
     bytes.fill(0, 24, 26);
+  } else if (hexOf(bytes.subarray(26, 30)) === SNAT_ADDRESS) {
+    // A source port that is taken is replaced by a random one.
+    bytes.fill(0, 34, 36);
+    bytes.fill(0, bytes[23] === TCP ? 50 : 40, bytes[23] === TCP ? 52 : 42);
   }
   return `eth${card} ${hexOf(bytes)}`;
 }

@@ -45,6 +45,7 @@ function realAnswers(cases: readonly Case[]): Answer[][] {
 
 function stepText(step: Step): string {
   if (step.kind === "run" || step.kind === "ask") return `# ${step.run}`;
+  if (step.kind === "wait") return `${step.seconds} s pass`;
   if (step.kind === "send") return `${step.flow} ${step.note}`;
   return step.kind === "reply"
     ? `${step.flow} ${step.at} answers ${step.note}`

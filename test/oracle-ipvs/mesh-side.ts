@@ -17,6 +17,8 @@ export type Answer =
   | readonly (readonly [number, string])[]
   | null;
 
+/** Time that a frame gets; above a tick of either kernel. */
+const STEP_NS = 25 * MS;
 const MACHINE = "m";
 const DIRECTOR = "d";
 
@@ -119,6 +121,10 @@ export class MeshSide {
 
   step(step: Step): Answer {
     if (step.kind === "run" || step.kind === "ask") return this.command(step.run);
+    if (step.kind === "wait") {
+      this.lab.wait(step.seconds * 1000 * MS);
+      return null;
+    }
     if (step.kind === "send") return this.inject(0, fromHex(step.frame), step.flow);
     const got = this.delivered.get(`${step.flow}${step.at}`);
     if (got === undefined) return null;
@@ -135,6 +141,7 @@ export class MeshSide {
 
   private command(run: string): { status: number; out: string } {
     const { status, text } = this.live.shell(MACHINE, run, DIRECTOR);
+    this.lab.wait(STEP_NS);
     return { status, out: text };
   }
 
@@ -142,7 +149,7 @@ export class MeshSide {
     const skb = this.lab.pool.from(frame);
     skb.dev = this.lab.machine(MACHINE).hostNs.device(`t${card}`)!;
     devQueueXmit(skb);
-    this.lab.wait(MS);
+    this.lab.wait(STEP_NS);
     const frames = this.seen.splice(0);
     for (const [at, bytes] of frames)
       if (bytes[23] !== 1) this.delivered.set(`${flow}${at === 0 ? "c" : "b"}`, [at, bytes]);

@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 """The real kernel's side of the IPVS oracle: runs the cases of cases.json, each in a fresh network namespace (the
 director) whose cards end in this process, and writes what came out to results.json."""
-import ctypes, json, os, select, socket, struct, subprocess, sys
+import ctypes, json, os, select, socket, struct, subprocess, time
 
 CLONE_NEWNET = 0x40000000
 PACKET_OUTGOING = 4
 ETH_P_ALL = 3
-QUIET = 0.006
+# Above a tick: what the kernel puts off has happened.
+QUIET = 0.025
 
 
 def checksum(data, start=0):
@@ -136,7 +137,12 @@ class World:
     def step(self, step):
         kind = step["kind"]
         if kind == "run" or kind == "ask":
-            return self.director.ask(run=step["run"])
+            answer = self.director.ask(run=step["run"])
+            time.sleep(QUIET)
+            return answer
+        if kind == "wait":
+            time.sleep(step["seconds"])
+            return None
         if kind == "send":
             return self.inject(0, bytes.fromhex(step["frame"]), step["flow"])
         got = self.delivered.get(f"{step['flow']}{step['at']}")

@@ -57,6 +57,8 @@ export interface Case {
   readonly rules: readonly Command[];
   readonly stations: readonly Station[];
   readonly listeners: readonly Listener[];
+  /** Time to rest behind each step, so that a delayed ACK of a TCP server falls into its own step; absent: none. */
+  readonly pauseMs?: number;
   readonly steps: readonly Step[];
 }
 

@@ -22,6 +22,9 @@ export interface Difference {
   readonly text: string;
 }
 
+/** Out of a range NAT chooses at random. */
+const PORT_RANGE = /\b\d+-\d+\b/g;
+
 /** Ports and ICMP ids in the frames of the stations, and every number of five digits or less in the rules. */
 function knownPorts(one: Case): Set<number> {
   const known = new Set<number>(one.listeners.map(({ port }) => port));
@@ -37,7 +40,7 @@ function knownPorts(one: Case): Set<number> {
     known.add(get16(bytes, l4 + 2));
   }
   for (const { run } of [...one.setup, ...one.rules])
-    for (const [, number] of run.matchAll(/\b(\d{1,5})\b/g)) known.add(Number(number));
+    for (const [, number] of run.replace(PORT_RANGE, "").matchAll(/\b(\d{1,5})\b/g)) known.add(Number(number));
   return known;
 }
 
@@ -66,9 +69,7 @@ export function firstDifference(one: Case, truth: Observation, mesh: Observation
   for (const [question, answer] of truth.texts) {
     const actual = textLines(question, mesh.texts.get(question) ?? "", (line) => masks.sortKey(line, "mesh"));
     const real = textLines(question, answer, (line) => masks.sortKey(line, "real"));
-    const expected = real.map((line, i) =>
-      masks.renameLine(line, actual[i] ?? ""),
-    );
+    const expected = real.map((line, i) => masks.renameLine(line, actual[i] ?? ""));
     const text = lineDifference(expected, actual);
     if (text !== null) return { where: question, text };
   }
@@ -79,7 +80,7 @@ function frameDifference(real: readonly Seen[], mesh: readonly Seen[], masks: Ma
   for (let i = 0; i < Math.max(real.length, mesh.length); i++) {
     const [a, b] = [real[i], mesh[i]];
     if (a !== undefined && b !== undefined && a.dev === b.dev && a.outgoing === b.outgoing)
-      if (Buffer.compare(masks.rename(a.bytes, b.bytes), b.bytes) === 0) continue;
+      if (Buffer.compare(masks.rename(a.bytes, b.bytes, a.dev), b.bytes) === 0) continue;
     return `frame ${i + 1}\n${listing("real", real, i)}${listing("meshwire", mesh, i)}`;
   }
   return null;

@@ -162,11 +162,11 @@ export class Capture {
 
   /** The next frame, null when none waits. */
   receive(): CapturedFrame | null {
-    const { view, bytes } = this;
+    const { view } = this;
     const at = this.slot * SLOT_BYTES;
     if ((view.getUint32(at, true) & TP_STATUS_USER) === 0) return null;
     const from = at + view.getUint16(at + 12, true);
-    const frame = bytes.slice(from, from + view.getUint32(at + 8, true));
+    const frame = this.bytes.slice(from, from + view.getUint32(at + 8, true));
     const address = at + LINK_LAYER_OFF;
     const outgoing = view.getUint8(address + 10) === PACKET_OUTGOING;
     const ifindex = view.getInt32(address + 4, true);

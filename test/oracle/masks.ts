@@ -8,6 +8,7 @@
  * - Initial sequence numbers of sockets of the machine: a constant difference.
  * - The checksum of a local packet that has not left yet, on `lo` (which finishes none) or quoted in an ICMP error: the
  *   kernel leaves it half done there (CHECKSUM_PARTIAL: the sum of the pseudo header), meshwire finishes it at once.
+ *   Quoted on `lo` it may even be half done and translated, so it does not count there.
  * - The time of day in an ICMP timestamp reply.
  * - `use=` of a connection: how many packets hold it at this moment, in queues.
  *
@@ -33,7 +34,8 @@ interface Cover {
   readonly sum: number;
 }
 
-const VXLAN_PORT = 4789;
+/** Flags with a valid VNI and nothing else. */
+const VXLAN_FLAGS = 0x08000000;
 const UDP_HLEN = 8;
 const VXLAN_HLEN = 8;
 const TCP_SYN_ACK = 0x12;
@@ -51,6 +53,7 @@ export class Masks {
   private readonly sequenceShifts = new Set<number>();
   private readonly knownPorts: ReadonlySet<number>;
   private readonly knownIds: ReadonlySet<number>;
+  private loopback = false;
   private real: Bytes = new Uint8Array();
   private mesh: Bytes = new Uint8Array();
 
@@ -61,7 +64,8 @@ export class Masks {
   }
 
   /** The real frame with every value that may differ replaced by meshwire's. */
-  rename(real: Bytes, mesh: Bytes): Bytes {
+  rename(real: Bytes, mesh: Bytes, dev: string): Bytes {
+    this.loopback = dev === "lo";
     if (real.length !== mesh.length) return real;
     this.real = real.slice();
     this.mesh = mesh;
@@ -112,7 +116,8 @@ export class Masks {
     const at = off + headerLength + (protocol === IPPROTO_TCP ? 16 : 6);
     if (at + 2 > real.length || get16(real, at) === get16(this.mesh, at)) return covers;
     const length = get16(real, off + 2) - headerLength;
-    if (get16(real, at) !== sum16(real, off + 12, off + 20, protocol + length)) return covers;
+    const quoted = this.loopback && covers.length > 0;
+    if (!quoted && get16(real, at) !== sum16(real, off + 12, off + 20, protocol + length)) return covers;
     this.write(at, get16(this.mesh, at), covers);
     return [...covers, { from: 0, to: 0, sum: at }];
   }
@@ -133,7 +138,7 @@ export class Masks {
       const covers = this.transportCover(outer, off, off + 6);
       this.port(off, covers);
       this.port(off + 2, covers);
-      if (get16(real, off + 2) === VXLAN_PORT) this.ethernet(off + UDP_HLEN + VXLAN_HLEN, covers);
+      if (this.isVxlan(off + UDP_HLEN)) this.ethernet(off + UDP_HLEN + VXLAN_HLEN, covers);
     } else if (protocol === IPPROTO_TCP) {
       const covers = this.transportCover(outer, off, off + 16);
       this.port(off, covers);
@@ -145,6 +150,12 @@ export class Masks {
       else if (ICMP_ERRORS.has(real[off])) this.ip(off + 8, covers);
       if (real[off] === ICMP_TIMESTAMPREPLY) this.times(off + 12, covers);
     }
+  }
+
+  /** By the header: the port may have been translated. */
+  private isVxlan(off: number): boolean {
+    const { real } = this;
+    return real.length >= off + VXLAN_HLEN + ETH_HLEN && get32(real, off) === VXLAN_FLAGS && real[off + 7] === 0;
   }
 
   /** Adds the checksum of a transport header: unless it is cut off, not used, or finished already. */

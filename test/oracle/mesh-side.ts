@@ -84,6 +84,10 @@ export class MeshSide implements Side {
     lab.wait(STEP_NS);
   }
 
+  rest(ms: number): void {
+    this.live.lab.wait(ms * MS);
+  }
+
   collect(): Seen[] {
     return this.seen.splice(0);
   }

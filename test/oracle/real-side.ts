@@ -87,6 +87,10 @@ export class RealSide implements Side {
     sendFrame(this.sender, this.indexes.get(dev)!, frame);
   }
 
+  rest(ms: number): void {
+    pause(ms);
+  }
+
   collect(): Seen[] {
     const seen: Seen[] = [];
     for (const ns of this.namespaces) {

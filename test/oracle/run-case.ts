@@ -39,18 +39,29 @@ export function drive(one: Case, side: Side): Seen[][] {
   const peers = new Peers(one);
   const frames: Seen[][] = [];
   for (const step of one.steps) {
-    const seen: Seen[] = [];
     const first = sendingOf(step, peers);
-    let due: Sending[] = first === null ? [] : [first];
-    for (let round = 0; due.length > 0 && round < MAX_ROUNDS; round++) {
-      for (const { dev, frame } of due) side.inject(dev, frame);
-      const arrived = side.collect();
-      seen.push(...arrived);
-      due = peers.hear(arrived);
+    const seen = exchange(side, peers, first === null ? [] : [first]);
+    if (one.pauseMs !== undefined) {
+      side.rest(one.pauseMs);
+      seen.push(...exchange(side, peers, []));
     }
     frames.push(seen);
   }
   return frames;
+}
+
+/** Sends frames, and the ARP answers to what comes back. */
+function exchange(side: Side, peers: Peers, sendings: readonly Sending[]): Seen[] {
+  const seen: Seen[] = [];
+  let due = sendings;
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    for (const { dev, frame } of due) side.inject(dev, frame);
+    const arrived = side.collect();
+    seen.push(...arrived);
+    due = peers.hear(arrived);
+    if (due.length === 0) break;
+  }
+  return seen;
 }
 
 function sendingOf({ at, frame, answer }: Step, peers: Peers): Sending | null {

@@ -11,6 +11,8 @@ export interface Seen {
 export interface Side {
   /** Sends a frame out of an interface of the world and lets the machine come to rest. */
   inject(dev: string, frame: Uint8Array): void;
+  /** Lets time pass. */
+  rest(ms: number): void;
   /** What was seen since the last call, in order within each namespace. */
   collect(): Seen[];
   /** Text of a command that asks, in a namespace. */

@@ -115,6 +115,44 @@ describe("the control plane", () => {
   });
 });
 
+describe("a machine that loses its power", () => {
+  it("comes back as the same node, and its task is started anew", () => {
+    const lab = labWithService();
+    lab.crash(WORKER);
+    lab.wait(9 * SEC);
+    expect(backends(lab, MANAGER)).toHaveLength(2);
+    lab.boot(WORKER);
+    lab.wait(20 * SEC);
+    expect(stateOf(lab, WORKER)).toBe("Ready");
+    expect(backends(lab, WORKER)).toHaveLength(3);
+    expect(backends(lab, WORKER)).toEqual(backends(lab, MANAGER));
+    expect(docker(lab, MANAGER, "service ps --no-trunc web").stdout).toContain("task: non-zero exit (255)");
+  });
+
+  it("is marked down while it is off, and its tasks run elsewhere", () => {
+    const lab = labWithService();
+    lab.crash(WORKER);
+    lab.wait(40 * SEC);
+    expect(stateOf(lab, WORKER)).toBe("Down");
+    expect(docker(lab, MANAGER, "service ls").stdout).toContain("3/3");
+    expect(backends(lab, MANAGER)).toHaveLength(3);
+  });
+
+  it("leaves its swarm without a leader when it is the only manager, until it is back", () => {
+    const lab = labWithService();
+    lab.crash(MANAGER);
+    lab.wait(60 * SEC);
+    expect(backends(lab, WORKER)).toHaveLength(2);
+    lab.boot(MANAGER);
+    lab.wait(SEC);
+    expect(stateOf(lab, WORKER)).toBe("Unknown");
+    lab.wait(60 * SEC);
+    expect(stateOf(lab, WORKER)).toBe("Ready");
+    expect(backends(lab, WORKER)).toHaveLength(3);
+    expect(backends(lab, WORKER)).toEqual(backends(lab, MANAGER));
+  });
+});
+
 describe("docker swarm join", () => {
   const remote = (lab: Lab, words: string) =>
     docker(lab, WORKER, `swarm join --token ${token(lab)} ${words}`);

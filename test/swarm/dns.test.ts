@@ -109,6 +109,30 @@ describe("names inside a swarm", () => {
     expect(answer).toBe(lab.shell(MANAGER, "dig +short @127.0.0.11 api.back", { netns: "ctr-api.1" }).stdout);
   });
 
+  it("is asked by nslookup and host of BIND, and by nslookup of busybox", () => {
+    const vip = addresses("web")[0];
+    const inside = (command: string): string => lab.shell(MANAGER, command, { netns: "ctr-cli.1" }).stdout;
+    const head = "Server:\t\t127.0.0.11\nAddress:\t127.0.0.11";
+    const record = `Non-authoritative answer:\nName:\tweb\nAddress: ${vip}\n\n`;
+    expect(inside("nslookup web 127.0.0.11")).toBe(`${head}#53\n\n${record}`);
+    expect(inside("host -t A web 127.0.0.11")).toMatch(new RegExp(`\\nweb has address ${vip}\\n$`));
+    const exec = (command: string): string =>
+      lab.shell(MANAGER, `docker exec $(docker ps -qf name=cli.1) ${command}`).stdout;
+    expect(exec("nslookup web")).toBe(`${head}:53\n\n${record}Non-authoritative answer:\n\n`);
+    expect(exec("nslookup nosuchname")).toBe(";; connection timed out; no servers could be reached\n\n");
+  });
+
+  it("is what the programs of a container ask", () => {
+    const exec = (command: string): string =>
+      lab.shell(MANAGER, `docker exec $(docker ps -qf name=cli.1) ${command}`).stdout;
+    expect(exec("cat /etc/resolv.conf")).toBe("nameserver 127.0.0.11\noptions ndots:0\n");
+    expect(exec("wget -qO- http://rr/")).toMatch(/^Hostname: [0-9a-f]{12}\n/);
+    expect(exec("ping -c 1 web")).toContain(`PING web (${addresses("web")[0]}): 56 data bytes\n`);
+    expect(lab.shell(MANAGER, "curl -sS http://rr/", { netns: "ctr-cli.1" }).stderr).toMatch(
+      /Could not resolve host: rr/,
+    );
+  });
+
   it("answers over TCP too", () => {
     expect(ask("+tcp web")).toBe(ask("web"));
     expect(lab.shell(MANAGER, "dig +tcp @127.0.0.11 web", { netns: "ctr-cli.1" }).stdout).toContain("(TCP)");

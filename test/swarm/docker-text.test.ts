@@ -132,7 +132,7 @@ describe("docker", () => {
     expect(missing.stderr.split("\n")[0]).toBe('"docker service rm" requires at least 1 argument.');
     expect(missing.status).toBe(1);
     const unknown = docker(lab, MANAGER, "service create --bogus whoami");
-    expect(unknown).toEqual({
+    expect(unknown).toMatchObject({
       stdout: "",
       stderr: "unknown flag: --bogus\nSee 'docker service create --help'.\n",
       status: 125,

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Sim } from "../../src/sim/sim.ts";
+import { Lane, Sim } from "../../src/sim/sim.ts";
 import { Timer } from "../../src/sim/timer.ts";
 import { Prng } from "../../src/util/prng.ts";
 import { Ring } from "../../src/util/ring.ts";
@@ -12,12 +12,40 @@ describe("Sim", () => {
         const sim = new Sim();
         const ran: [number, number][] = [];
         const sink = { onEvent: (arg: unknown) => ran.push([sim.now, arg as number]) };
-        times.forEach((time, i) => sim.schedule(time, sink, i));
+        times.forEach((time, i) => {
+          sim.schedule(time, sink, i);
+        });
         while (sim.step());
         const expected = times
           .map((time, i): [number, number] => [time, i])
           .sort((a, b) => a[0] - b[0] || a[1] - b[1]);
         expect(ran).toEqual(expected);
+      }),
+    );
+  });
+
+  it("runs a lane's events as if each were scheduled by itself", () => {
+    const steps = fc.array(fc.tuple(fc.nat(3), fc.nat(2), fc.boolean()), { maxLength: 300 });
+    const run = (script: readonly (readonly [number, number, boolean])[], lanes: boolean): string[] => {
+      const sim = new Sim();
+      const ran: string[] = [];
+      const sinks = ["a", "b", "c"].map((name) => ({
+        onEvent: (arg: unknown) => ran.push(`${name}${arg} at ${sim.now}`),
+      }));
+      const lane = sinks.map((sink) => new Lane(sim, sink));
+      const last = [0, 0, 0];
+      script.forEach(([delay, which, pause], i) => {
+        last[which] = Math.max(last[which], sim.now + delay);
+        if (lanes) lane[which].push(last[which], i);
+        else sim.schedule(last[which], sinks[which], i);
+        if (pause) sim.step();
+      });
+      while (sim.step());
+      return ran;
+    };
+    fc.assert(
+      fc.property(steps, (script) => {
+        expect(run(script, true)).toEqual(run(script, false));
       }),
     );
   });

@@ -16,6 +16,10 @@ export const ETH_HLEN = 14;
 export const ETH_P_IP = 0x0800;
 export const ETH_P_ARP = 0x0806;
 export const ETH_P_IPV6 = 0x86dd;
+/** Devices on top of each other, as a bridge on a tunnel, that a packet may be sent through in one go. */
+const XMIT_RECURSION_LIMIT = 8;
+/** Below it the field is a length (IEEE 802.3). */
+const ETH_P_802_3_MIN = 0x0600;
 
 /**
  * Reads the Ethernet header at `data`: sets device, type and packet type, and steps behind it (eth_type_trans). The
@@ -59,14 +63,16 @@ export function netifReceiveSkb(skb: Skb): void {
 
 /**
  * Hands a received packet to the protocol of its EtherType. A capture counts as a taker, so that nothing is dropped; not
- * so on a bridge port, where it had its turn before.
+ * so on a bridge port, where it had its turn before. Frames with a length for a type have a taker too: LLC, which comes
+ * with the bridge.
  */
 export function deliverSkb(skb: Skb, dev: NetDevice): void {
   const ns = dev.ns;
   if (skb.protocol === ETH_P_IP && ns.ipPacket !== null) ns.ipPacket(skb, dev);
   else if (skb.protocol === ETH_P_ARP && ns.arpPacket !== null) ns.arpPacket(skb, dev);
   else {
-    if (dev.tap === null || dev.rxHandler !== null) dev.rxDropped++;
+    const unwanted = dev.tap === null || dev.rxHandler !== null;
+    if (unwanted && skb.protocol >= ETH_P_802_3_MIN) dev.rxDropped++;
     skb.drop(DROP.UNHANDLED_PROTO);
   }
 }
@@ -88,10 +94,18 @@ export function devQueueXmit(skb: Skb): void {
     skb.drop(DROP.DEV_NO_CARRIER);
     return;
   }
+  if (kernel.xmitRecursion > XMIT_RECURSION_LIMIT) {
+    kernel.printk(`Dead loop on virtual device ${dev.name}, fix it urgently!`);
+    dev.txDropped++;
+    skb.drop(DROP.LOOP);
+    return;
+  }
   skb.macOff = skb.data;
   if (dev.tap !== null) dev.tap.frame(dev, skb, skb.data, true);
   kernel.enter();
+  kernel.xmitRecursion++;
   dev.ops.xmit(skb, dev);
+  kernel.xmitRecursion--;
   kernel.leave();
 }
 

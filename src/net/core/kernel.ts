@@ -30,6 +30,8 @@ export class Kernel {
   readonly log: { atNs: number; text: string }[] = [];
   /** Loads br_netfilter, as Docker does: bridges then call the IPv4 hooks where `bridge-nf-call-iptables` is 1. */
   bridgeNetfilter = false;
+  /** Transmissions that are under way one inside the other (softnet_data.xmit.recursion). */
+  xmitRecursion = 0;
   private readonly pernet: readonly PernetInit[];
   private readonly backlog = new Ring<Skb>(64);
   private depth = 0;

@@ -15,8 +15,11 @@ import type { Dst } from "./dst.ts";
 import type { NetDevice } from "./net-device.ts";
 import { PacketTrace } from "./trace.ts";
 
-/** Bytes kept free in front of a new packet: room for the VXLAN push of 50 B and an ESP one. */
-export const HEADROOM = 128;
+/**
+ * Bytes kept free in front of a new packet: room for the VXLAN push of 50 B and an ESP one, and for the nested pushes of a
+ * tunnel that leads into itself, until the recursion limit of transmission ends them.
+ */
+export const HEADROOM = 256;
 const SMALL_BYTES = 2048;
 const LARGE_BYTES = 65536 + 512;
 
@@ -48,6 +51,8 @@ export class Skb {
   buffer: ArrayBuffer;
   view: DataView;
   bytes: Uint8Array;
+  /** The same as words in the byte order of the processor, for copying. */
+  words: Int32Array;
   /** First byte of the current layer. */
   data = HEADROOM;
   /** One past the last byte. */
@@ -108,6 +113,7 @@ export class Skb {
     this.buffer = new ArrayBuffer(byteLength);
     this.view = new DataView(this.buffer);
     this.bytes = new Uint8Array(this.buffer);
+    this.words = new Int32Array(this.buffer);
   }
 
   /** Bytes of the current layer. */
@@ -145,6 +151,19 @@ export class Skb {
   /** A copy with a buffer of its own and all the fields; not in a list. */
   clone(): Skb {
     return this.pool.copy(this);
+  }
+
+  /** Exchanges the buffers of two packets; their other fields stay. */
+  swapBuffers(other: Skb): void {
+    const { buffer, view, bytes, words } = this;
+    this.buffer = other.buffer;
+    this.view = other.view;
+    this.bytes = other.bytes;
+    this.words = other.words;
+    other.buffer = buffer;
+    other.view = view;
+    other.bytes = bytes;
+    other.words = words;
   }
 
   /** Frees it, counted under `reason` (kfree_skb_reason). */
@@ -263,13 +282,7 @@ export class SkbPool {
     if (skb.data + lenBytes <= skb.buffer.byteLength) return;
     const big = this.alloc(LARGE_BYTES - HEADROOM);
     big.bytes.set(skb.bytes.subarray(0, skb.tail), 0);
-    const { buffer, view, bytes } = skb;
-    skb.buffer = big.buffer;
-    skb.view = big.view;
-    skb.bytes = big.bytes;
-    big.buffer = buffer;
-    big.view = view;
-    big.bytes = bytes;
+    skb.swapBuffers(big);
     this.release(big);
   }
 

@@ -1,6 +1,6 @@
 /** The door to IPVS (the IPVS generic netlink family): what `ipvsadm` and Docker's load balancer call. */
 
-import { NotModelledError } from "../../util/errors.ts";
+import { NotModelledError, SysError } from "../../util/errors.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import { ipvsOf } from "../ipvs/ip-vs.ts";
 import * as ctl from "../ipvs/ip-vs-ctl.ts";
@@ -153,9 +153,10 @@ export function connList(ns: NetNs): ConnInfo[] {
   }));
 }
 
-/** Sets the counters of a service (all services without `key`) to nothing. */
+/** Sets the counters of a service (all services without `key`) to nothing. Throws SysError ESRCH. */
 export function zero(ns: NetNs, key?: ServiceKey): void {
   const net = ipvsOf(ns);
+  if (key !== undefined && net.find(key) === null) throw new SysError("ESRCH");
   for (const service of net.services) {
     if (key !== undefined && net.find(key) !== service) continue;
     service.stats.reset();

@@ -7,7 +7,7 @@ import { ipv4Of } from "../ipv4/ipv4-net.ts";
 import { type AeadFactory, nobleGcm } from "../xfrm/aead.ts";
 import { espProtocol, xfrmPolicyCheck } from "../xfrm/xfrm-input.ts";
 import { type XfrmNet, xfrmOf } from "../xfrm/xfrm-net.ts";
-import { xfrmOutput } from "../xfrm/xfrm-output.ts";
+import { xfrmMtu, xfrmOutput } from "../xfrm/xfrm-output.ts";
 import {
   XFRM_POLICY_FWD,
   XFRM_POLICY_IN,
@@ -127,7 +127,9 @@ function findPolicy(net: XfrmNet, { sel, dir, mark }: XfrmPolicyId): XfrmPolicy 
 function hookIn(ns: NetNs, net: XfrmNet): void {
   const ipv4 = ipv4Of(ns);
   const checks = net.count(XFRM_POLICY_IN) + net.count(XFRM_POLICY_FWD) > 0;
-  ipv4.xfrmOutput = net.count(XFRM_POLICY_OUT) > 0 ? xfrmOutput : null;
+  const transforms = net.count(XFRM_POLICY_OUT) > 0;
+  ipv4.xfrmOutput = transforms ? xfrmOutput : null;
+  ipv4.xfrmMtu = transforms ? xfrmMtu : null;
   ipv4.xfrmPolicyCheck = checks ? xfrmPolicyCheck : null;
 }
 

@@ -163,7 +163,7 @@ function vxlanBuildSkb(vxlan: VxlanDev, skb: Skb, rdst: VxlanRdst, dst: Dst): vo
   const tos = ipTunnelEcnEncap(cfg.tos === 1 ? innerTos : cfg.tos, innerTos);
   const ttl = cfg.ttl === 0 ? ipv4Of(net).defaultTtl : cfg.ttl;
   const saddr = cfg.local !== 0 ? cfg.local : routeSource(dst, rdst.ip);
-  countTx(dev, skb.length - ETH_HLEN);
+  const innerLength = skb.length - ETH_HLEN;
   skbScrubPacket(skb, net !== dev.ns);
   skbChecksumEncap(skb);
   vxlanWrite(view, skb.push(VXLAN_HLEN), rdst.vni);
@@ -186,7 +186,8 @@ function vxlanBuildSkb(vxlan: VxlanDev, skb: Skb, rdst: VxlanRdst, dst: Dst): vo
   skb.transOff = skb.data + IP_HLEN;
   skb.dev = dst.dev;
   skbSetRoute(skb, dst, rdst.ip);
-  ipLocalOut(net, skb);
+  if (ipLocalOut(net, skb)) countTx(dev, innerLength);
+  else dev.txDropped++;
 }
 
 /** The VTEP is this machine: the frame goes to the device of that VNI without a tunnel (encap_bypass_if_local). */

@@ -34,7 +34,7 @@ import {
   neighLookup,
   neighUpdate,
 } from "./neighbour.ts";
-import { inetDevAddrType, ipRouteInputKey, ipRouteOutput } from "./route.ts";
+import { inetAddrType, ipRouteInputKey, ipRouteOutput } from "./route.ts";
 
 /**
  * Sends an ARP packet out of `dev`: about `tip`, from `sip`; to the MAC `dst`, with `tha` as the target's address
@@ -83,7 +83,7 @@ export function arpSolicit(n: Neighbour, saddr: number): void {
 function solicitSource(dev: NetDevice, inDev: InDevice, target: number, saddr: number): number {
   const announce = Math.max(ipv4Of(dev.ns).confAll.arpAnnounce, inDev.conf.arpAnnounce);
   let source = 0;
-  if (saddr !== 0 && announce < 2 && inetDevAddrType(dev.ns, null, saddr) === RTN_LOCAL) {
+  if (saddr !== 0 && announce < 2 && inetAddrType(dev.ns, saddr) === RTN_LOCAL) {
     if (announce === 0 || inetAddrOnlink(inDev, target, saddr)) source = saddr;
   }
   return source !== 0 ? source : inetSelectAddr(dev, target, RT_SCOPE_LINK);
@@ -131,7 +131,7 @@ function arpProcess(net: Ipv4Net, skb: Skb, dev: NetDevice, inDev: InDevice): vo
   }
   if (sip === 0) {
     // Somebody asks whether an address is free (RFC 2131).
-    const ours = op === ARPOP_REQUEST && inetDevAddrType(net.ns, dev, tip) === RTN_LOCAL;
+    const ours = op === ARPOP_REQUEST && inetAddrType(net.ns, tip) === RTN_LOCAL;
     if (ours && !arpIgnore(net, inDev, sip, tip)) {
       arpSend(dev, ARPOP_REPLY, sip, tip, shaHi, shaLo, shaHi, shaLo);
     }
@@ -227,7 +227,7 @@ function learn(
   const accepts = accept === 1 || (accept === 2 && inetAddrOnlink(inDev, sip, 0));
   if (n === null && !accepts) return;
   const garp = isGratuitous(net, skb, dev, op, sip, tip, shaHi, shaLo);
-  if (n === null && (garp || (op === ARPOP_REPLY && inetDevAddrType(net.ns, dev, sip) === RTN_UNICAST))) {
+  if (n === null && (garp || (op === ARPOP_REPLY && inetAddrType(net.ns, sip) === RTN_UNICAST))) {
     n = neighCreate(net.ns, dev, sip);
   }
   if (n === null) return;
@@ -252,7 +252,7 @@ function isGratuitous(
     const view = skb.view;
     if (arpThaHi(view, skb.data) !== shaHi || arpThaLo(view, skb.data) !== shaLo) return false;
   }
-  return inetDevAddrType(net.ns, dev, sip) === RTN_UNICAST;
+  return inetAddrType(net.ns, sip) === RTN_UNICAST;
 }
 
 /** Whether arp_ignore forbids an answer (arp_ignore): 1 only addresses of this device, 2 also same subnet, 8 none. */

@@ -22,7 +22,15 @@ import {
   ipSaddr,
   ipTos,
 } from "../../wire/ipv4.ts";
-import { type Dst, RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST } from "../core/dst.ts";
+import {
+  type Dst,
+  type RouteType,
+  RTN_BROADCAST,
+  RTN_LOCAL,
+  RTN_MULTICAST,
+  RTN_UNICAST,
+  RTN_UNSPEC,
+} from "../core/dst.ts";
 import { IFF_LOOPBACK, type NetDevice } from "../core/net-device.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import {
@@ -109,11 +117,17 @@ function peerAllow(net: Ipv4Net, dst: Dst, daddr: number): boolean {
 /** Types that no error is sent about (`error` in icmp_pointers): the errors, the unassigned 1, 2, 6, 7, and 9, 10. */
 const ERROR_TYPES = 0b1_1110_1111_1110;
 
+/** Type of the route of a packet; a bridged one has that of its bridge, which is like any other (fake_rtable). */
+function routeTypeOf(skb: Skb): RouteType {
+  if (skb.dst !== null) return skb.dst.type;
+  return skb.nfBridge === null ? RTN_UNSPEC : RTN_UNICAST;
+}
+
 /** Whether an error about this packet is allowed at all. */
 function mayComplain(skbIn: Skb): boolean {
-  const dst = skbIn.dst;
-  if (dst === null || skbIn.netOff < 0 || skbIn.pktType !== PACKET_HOST) return false;
-  if (dst.type === RTN_BROADCAST || dst.type === RTN_MULTICAST) return false;
+  const routeType = routeTypeOf(skbIn);
+  if (routeType === RTN_UNSPEC || skbIn.netOff < 0 || skbIn.pktType !== PACKET_HOST) return false;
+  if (routeType === RTN_BROADCAST || routeType === RTN_MULTICAST) return false;
   const view = skbIn.view;
   const off = skbIn.netOff;
   if ((ipFragOff(view, off) & IP_OFFSET) !== 0) return false;
@@ -126,7 +140,7 @@ function mayComplain(skbIn: Skb): boolean {
 
 /** Source of an error: the address that the packet was for, else what the route back gives (0). */
 function errorSource(net: Ipv4Net, skbIn: Skb): number {
-  if (skbIn.dst!.type === RTN_LOCAL) return ipDaddr(skbIn.view, skbIn.netOff);
+  if (routeTypeOf(skbIn) === RTN_LOCAL) return ipDaddr(skbIn.view, skbIn.netOff);
   if (net.sysctls.icmpErrorsUseInboundIfaddr === 0) return 0;
   const inbound = skbIn.iif === 0 ? undefined : net.ns.deviceByIndex(skbIn.iif);
   return inbound === undefined
@@ -135,7 +149,7 @@ function errorSource(net: Ipv4Net, skbIn: Skb): number {
 }
 
 /**
- * Sends an ICMP error about a packet whose IP header stands at `netOff` and whose `dst` is set, if the rules and limits
+ * Sends an ICMP error about a packet whose IP header stands at `netOff` and which has a route, if the rules and limits
  * allow it (__icmp_send). `info` is the second word: an MTU, a gateway (int32). The packet stays the caller's.
  */
 export function icmpSend(ns: NetNs, skbIn: Skb, type: number, code: number, info: number): void {

@@ -322,13 +322,7 @@ function adopt(q: FragmentQueue, first: Skb, skb: Skb, whole: Skb, off: number, 
   skb.ctInfo = first.ctInfo;
   skb.ipcb = first.ipcb;
   skb.csumLevel = 0;
-  const { buffer, view, bytes } = skb;
-  skb.buffer = whole.buffer;
-  skb.view = whole.view;
-  skb.bytes = whole.bytes;
-  whole.buffer = buffer;
-  whole.view = view;
-  whole.bytes = bytes;
+  skb.swapBuffers(whole);
   skb.data = off;
   skb.tail = off + headerLen + q.length;
   skb.netOff = off;

@@ -5,7 +5,7 @@ import { IP_DF, ipChecksumSet, ipDaddr, ipFragOff, ipSaddr, ipTos, setIpTotLen }
 import { ETH_P_IP } from "../core/dev.ts";
 import { DROP } from "../core/drop-reason.ts";
 import { RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST, RTN_UNICAST } from "../core/dst.ts";
-import { NF_ACCEPT, NF_INET_LOCAL_OUT, NF_INET_POST_ROUTING, nfHook } from "../core/hooks.ts";
+import { NF_ACCEPT, NF_DROP, NF_INET_LOCAL_OUT, NF_INET_POST_ROUTING, nfHook } from "../core/hooks.ts";
 import { IFF_LOOPBACK } from "../core/net-device.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import { IPSKB_REROUTED, PACKET_LOOPBACK, type Skb } from "../core/skb.ts";
@@ -52,8 +52,11 @@ export function ipBuildHeader(
   skb.protocol = ETH_P_IP;
 }
 
-/** Sends a local packet whose `dst` and `nextHop` are set; `data` at the IP header. Takes it (ip_local_out). */
-export function ipLocalOut(ns: NetNs, skb: Skb): void {
+/**
+ * Sends a local packet whose `dst` and `nextHop` are set; `data` at the IP header. Takes it (ip_local_out). False: a rule
+ * dropped it (EPERM).
+ */
+export function ipLocalOut(ns: NetNs, skb: Skb): boolean {
   skb.netOff = skb.data;
   skb.transOff = skb.data + ((skb.view.getUint8(skb.data) & 0x0f) << 2);
   skb.protocol = ETH_P_IP;
@@ -61,18 +64,23 @@ export function ipLocalOut(ns: NetNs, skb: Skb): void {
   ipChecksumSet(skb.view, skb.data);
   const kernel = ns.kernel;
   kernel.enter();
-  if (nfHook(ns, NF_INET_LOCAL_OUT, skb, null, skb.dst!.dev) === NF_ACCEPT) ipOutput(skb);
+  const verdict = nfHook(ns, NF_INET_LOCAL_OUT, skb, null, skb.dst!.dev);
+  const passed = verdict === NF_ACCEPT ? ipOutput(skb) : verdict !== NF_DROP;
   kernel.leave();
+  return passed;
 }
 
-/** Out by `skb.dst` (dst_output): POST_ROUTING, then ipFinishOutput. `data` at the IP header. Takes the packet. */
-export function ipOutput(skb: Skb): void {
+/**
+ * Out by `skb.dst` (dst_output): POST_ROUTING, then ipFinishOutput. `data` at the IP header. Takes the packet. False: a rule
+ * dropped it.
+ */
+export function ipOutput(skb: Skb): boolean {
   const dst = skb.dst!;
   const type = dst.type;
   if (type !== RTN_UNICAST && type !== RTN_LOCAL) {
     if (type !== RTN_BROADCAST && type !== RTN_MULTICAST) {
       skb.drop(DROP.IP_NOROUTE);
-      return;
+      return true;
     }
     if ((dst.dev.flags & IFF_LOOPBACK) === 0) loopCopyBack(skb);
   }
@@ -83,9 +91,11 @@ export function ipOutput(skb: Skb): void {
   skb.protocol = ETH_P_IP;
   const { mark } = skb;
   if ((skb.ipcb & IPSKB_REROUTED) === 0) {
-    if (nfHook(ns, NF_INET_POST_ROUTING, skb, indev, out) !== NF_ACCEPT) return;
+    const verdict = nfHook(ns, NF_INET_POST_ROUTING, skb, indev, out);
+    if (verdict !== NF_ACCEPT) return verdict !== NF_DROP;
   }
   ipFinishOutput(skb, mark);
+  return true;
 }
 
 /** Local listeners hear broadcasts and groups that are sent from here: by the same route (ip_mc_output). */

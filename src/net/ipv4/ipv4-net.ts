@@ -100,6 +100,23 @@ export class Ipv4Net implements Ipv4Parts {
    * routed by. True when it took it. Null while no policy is for leaving packets.
    */
   xfrmOutput: ((ns: NetNs, skb: Skb, mark: number) => boolean) | null = null;
+  /**
+   * What is left of an MTU for packets of a flow that xfrm will wrap up (xfrm_mtu): addresses, ports (type and code of ICMP)
+   * and mark as they leave. Null together with `xfrmOutput`.
+   */
+  xfrmMtu:
+    | ((
+        ns: NetNs,
+        dst: Dst,
+        mtu: number,
+        proto: number,
+        saddr: number,
+        daddr: number,
+        sport: number,
+        dport: number,
+        mark: number,
+      ) => number)
+    | null = null;
   /** Whether a received packet came as the policies for this machine (0) or for others (2) want; null without any. */
   xfrmPolicyCheck: ((ns: NetNs, dir: 0 | 2, skb: Skb) => boolean) | null = null;
   /** Slots of the transports. */

@@ -14,7 +14,7 @@ import type { Skb } from "../core/skb.ts";
 import { inDevOf } from "./in-device.ts";
 import type { NeighParms } from "./ipv4-conf.ts";
 import { ipv4Of } from "./ipv4-net.ts";
-import { inetDevAddrType } from "./route.ts";
+import { inetAddrType } from "./route.ts";
 
 /** NUD_* states (include/uapi/linux/neighbour.h). */
 export const NUD_NONE = 0;
@@ -102,7 +102,7 @@ export function neighCreate(ns: NetNs, dev: NetDevice, ip: number): Neighbour | 
 /** Entries that need no resolution: groups, broadcasts, devices without ARP (arp_constructor). */
 function arpConstructor(ns: NetNs, n: Neighbour): void {
   const { dev, ip } = n;
-  const type = inetDevAddrType(ns, dev, ip);
+  const type = inetAddrType(ns, ip);
   if (type === RTN_MULTICAST) {
     n.haHi = 0x0100;
     n.haLo = 0x5e000000 | (ip & 0x7fffff);

@@ -16,7 +16,6 @@ import { ipSelectIdent } from "./ip-ident.ts";
 import { ipBuildHeader, ipLocalOut } from "./ip-output.ts";
 import { ipv4Of } from "./ipv4-net.ts";
 import { skbSetRoute } from "./route.ts";
-import { dstMtu } from "./route-exception.ts";
 import { ipv4UpdatePmtu } from "./route-pmtu.ts";
 import {
   ICMP_ERR_ERRNO,
@@ -31,7 +30,7 @@ import {
   TCP_CLOSE,
   TCP_ESTABLISHED,
 } from "./sock.ts";
-import { skRouteOutput } from "./sock-route.ts";
+import { skDstMtu, skRouteOutput } from "./sock-route.ts";
 
 /** One received packet, from its IP header on. */
 export interface RawPacket {
@@ -143,7 +142,7 @@ export class RawSock extends Sock {
 
   private xmit(payload: Uint8Array, addr: number): void {
     const { dst, source } = skRouteOutput(this, addr, this.broadcast);
-    const mtu = dstMtu(this.ns, dst, addr);
+    const mtu = skDstMtu(this, dst, this.protocol, source, addr, payload[0], payload[1]);
     const total = payload.length + IP_HLEN;
     const fits = total <= mtu;
     if (!fits && this.pmtuDisc === IP_PMTUDISC_DO) {

@@ -3,6 +3,7 @@ import { SysError } from "../../util/errors.ts";
 import { type Dst, RTN_BROADCAST } from "../core/dst.ts";
 import { ipv4Of } from "./ipv4-net.ts";
 import { ipRouteOutput, routeSource } from "./route.ts";
+import { dstMtu } from "./route-exception.ts";
 import type { Sock } from "./sock.ts";
 
 /** The kept route of a connected socket, looked up again when it is out of date; null when there is none any more. */
@@ -13,6 +14,24 @@ export function skDstCheck(sk: Sock): Dst | null {
   sk.dst = ipRouteOutput(sk.ns, sk.daddr, sk.saddr, oif, sk.mark, sk.tos);
   sk.dstGeneration = generation;
   return sk.dst;
+}
+
+/**
+ * Path MTU of packets from `saddr` of a socket to `daddr`, less what xfrm adds to them (dst_mtu). For ICMP the ports are type
+ * and code.
+ */
+export function skDstMtu(
+  sk: Sock,
+  dst: Dst,
+  proto: number,
+  saddr: number,
+  daddr: number,
+  sport: number,
+  dport: number,
+): number {
+  const mtu = dstMtu(sk.ns, dst, daddr);
+  const { xfrmMtu } = ipv4Of(sk.ns);
+  return xfrmMtu === null ? mtu : xfrmMtu(sk.ns, dst, mtu, proto, saddr, daddr, sport, dport, sk.mark);
 }
 
 /** Result of {@link skRouteOutput}, overwritten by the next call. */

@@ -15,7 +15,7 @@ import { PACKET_HOST, PACKET_LOOPBACK, type Skb } from "../core/skb.ts";
 import { skbChecksumOk } from "../core/skb-checksum.ts";
 import { TRACE_LOCAL } from "../core/trace.ts";
 import type { NetProtocol } from "./ipv4-net.ts";
-import { dstMtu, updatePmtu } from "./route-exception.ts";
+import { updatePmtu } from "./route-exception.ts";
 import {
   ICMP_ERR_ERRNO,
   type Sock,
@@ -43,7 +43,7 @@ import { REQ_DROP, REQ_RESET, reqDrop, reqQueueAdd, tcpCheckReq, tcpConnRequest 
 import { segment, type TcpSegment } from "./tcp-segment.ts";
 import { before, type TcpSock } from "./tcp-sock.ts";
 import { tcpFail } from "./tcp-state.ts";
-import { tcpSyncMss } from "./tcp-window.ts";
+import { tcpDstMtu, tcpSyncMss } from "./tcp-window.ts";
 import { tcpXmitRetransmitQueue } from "./tcp-xmit.ts";
 
 const ackOptions = new TcpOptions();
@@ -187,7 +187,7 @@ function mtuReduced(sk: TcpSock, told: number): void {
   updatePmtu(sk.ns, found, sk.daddr, told);
   const dst = skDstCheck(sk);
   if (dst === null) return;
-  const mtu = dstMtu(sk.ns, dst, sk.daddr);
+  const mtu = tcpDstMtu(sk, dst);
   if (mtu >= sk.pmtuCookie) return;
   const mss = tcpSyncMss(sk, mtu);
   const { queue } = sk;

@@ -12,6 +12,8 @@ import { ipRouteOutput, skbSetRoute } from "./route.ts";
 import { tcpOf } from "./tcp-net.ts";
 import type { TcpSegment } from "./tcp-segment.ts";
 
+const INET_ECN_MASK = 3;
+
 /** Where a reply goes: a mini socket, or {@link replyTo} filled from a packet. */
 export interface ReplyAddress {
   saddr: number;
@@ -80,7 +82,7 @@ export function tcpSendReset(ns: NetNs, skb: Skb, seg: TcpSegment): void {
   replyTo.daddr = seg.saddr;
   replyTo.sport = seg.dport;
   replyTo.dport = seg.sport;
-  replyTo.tos = ipTos(skb.view, skb.netOff);
+  replyTo.tos = ipTos(skb.view, skb.netOff) & ~INET_ECN_MASK;
   tcpOf(ns).outRsts++;
   if ((seg.flags & TCP_ACK) !== 0) {
     tcpSendReply(ns, replyTo, seg.ack, 0, TCP_RST, 0, null);

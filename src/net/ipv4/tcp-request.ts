@@ -3,7 +3,6 @@ import { hash4 } from "../../util/hash.ts";
 import { TCP_ACK, TCP_RST, TCP_SYN } from "../../wire/tcp.ts";
 import { TcpOptions } from "../../wire/tcp-options.ts";
 import type { NetNs } from "../core/net-ns.ts";
-import { dstMtu } from "./route-exception.ts";
 import { sockOf, TCP_LISTEN, TCP_SYN_RECV } from "./sock.ts";
 import { skDstCheck } from "./sock-route.ts";
 import { inWindow, oowLimited, TcpReqSock } from "./tcp-minisocks.ts";
@@ -16,6 +15,7 @@ import { tcpAllocSock } from "./tcp-timer.ts";
 import {
   dstAdvmss,
   initialWindow,
+  tcpDstMtu,
   tcpFullSpace,
   tcpInitializeRcvMss,
   tcpSelectInitialWindow,
@@ -101,10 +101,15 @@ function reqTimer(req: TcpReqSock): void {
     return;
   }
   req.retransmits++;
-  req.rethinkTxHash();
   kernel.enter();
-  sendSynAck(req);
+  rtxSynAck(req);
   kernel.leave();
+}
+
+/** The SYN-ACK once more, by another path if there are several, and the wait for its ACK begins anew (tcp_rtx_synack). */
+function rtxSynAck(req: TcpReqSock): void {
+  req.rethinkTxHash();
+  sendSynAck(req);
   req.timer.armIn(Math.min(TCP_TIMEOUT_INIT_NS * 2 ** req.retransmits, 120_000_000_000));
 }
 
@@ -127,7 +132,7 @@ export function tcpCheckReq(req: TcpReqSock, seg: TcpSegment): TcpSock | 0 | 1 {
   const saw = req.tstampOk && options.timestamps;
   const paws = saw && (flags & TCP_RST) === 0 && ((req.tsRecent - options.tsVal) | 0) > 1;
   if (seg.seq === req.rcvIsn && (flags & (TCP_SYN | TCP_ACK | TCP_RST)) === TCP_SYN && !paws) {
-    if (!oowLimited(req, seg)) sendSynAck(req);
+    if (!oowLimited(req, seg)) rtxSynAck(req);
     return REQ_DROP;
   }
   const rcvNxt = (req.rcvIsn + 1) | 0;
@@ -193,7 +198,7 @@ function synRecvSock(req: TcpReqSock, seg: TcpSegment): TcpSock {
   sk.inetId = sockOf(ns).prng.below(65536);
   inheritNumbers(sk, req, seg);
   const dst = skDstCheck(sk);
-  tcpSyncMss(sk, dst === null ? 576 : dstMtu(ns, dst, sk.daddr));
+  tcpSyncMss(sk, dst === null ? 576 : tcpDstMtu(sk, dst));
   tcpInitializeRcvMss(sk);
   sk.lrcvTimeNs = ns.kernel.sim.now;
   sk.request = req;

@@ -1,8 +1,9 @@
 /** Window and segment sizes (tcp_select_initial_window, __tcp_select_window, tcp_sync_mss in net/ipv4/tcp_output.c). */
+import { IPPROTO_TCP } from "../../wire/ipv4.ts";
 import type { Dst } from "../core/dst.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import { dstMtu } from "./route-exception.ts";
-import { skDstCheck } from "./sock-route.ts";
+import { skDstCheck, skDstMtu } from "./sock-route.ts";
 import { tcpOf } from "./tcp-net.ts";
 import { TCP_MSS_DEFAULT, type TcpSock } from "./tcp-sock.ts";
 
@@ -93,11 +94,16 @@ export function tcpSackBlocks(sk: TcpSock, base: number): number {
   return effective === 0 ? 0 : Math.min(effective, (40 - base - 4) >> 3);
 }
 
+/** Path MTU of a connection's packets. */
+export function tcpDstMtu(sk: TcpSock, dst: Dst): number {
+  return skDstMtu(sk, dst, IPPROTO_TCP, sk.saddr, sk.daddr, sk.sport, sk.dport);
+}
+
 /** Data bytes of a full segment now (tcp_current_mss). */
 export function tcpCurrentMss(sk: TcpSock): number {
   const dst = skDstCheck(sk);
   if (dst !== null) {
-    const mtu = dstMtu(sk.ns, dst, sk.daddr);
+    const mtu = tcpDstMtu(sk, dst);
     if (mtu !== sk.pmtuCookie) tcpSyncMss(sk, mtu);
   }
   return sk.mssCache - (20 + tcpEstablishedOptionsLen(sk) - sk.headerLen);

@@ -5,7 +5,6 @@ import { TCP_FIN, TCP_PSH } from "../../wire/tcp.ts";
 import { RTN_LOCAL, RTN_MULTICAST, RTN_UNICAST } from "../core/dst.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import { inetAddrType } from "./route.ts";
-import { dstMtu } from "./route-exception.ts";
 import {
   bindConflict,
   sockOf,
@@ -42,6 +41,7 @@ import {
   dstAdvmss,
   initialWindow,
   tcpCurrentMss,
+  tcpDstMtu,
   tcpFullSpace,
   tcpInitializeRcvMss,
   tcpSelectInitialWindow,
@@ -120,7 +120,7 @@ export function tcpConnect(sk: TcpSock, addr: number, port: number): void {
   sk.inetId = sockOf(ns).prng.below(65536);
   sk.iss = secureTcpSeq(ns, source, daddr, sk.sport, port);
   sk.tsOffset = secureTcpTsOff(ns, source, daddr);
-  connectInit(sk, dstMtu(ns, dst, daddr), dstAdvmss(ns, dst, daddr));
+  connectInit(sk, tcpDstMtu(sk, dst), dstAdvmss(ns, dst, daddr));
   sk.state = TCP_SYN_SENT;
   tcpOf(ns).hash(sk);
   tcpOf(ns).activeOpens++;

@@ -7,9 +7,8 @@ import { ipSelectIdent } from "./ip-ident.ts";
 import { ipBuildHeader, ipLocalOut } from "./ip-output.ts";
 import { ipv4Of } from "./ipv4-net.ts";
 import { skbSetRoute } from "./route.ts";
-import { dstMtu } from "./route-exception.ts";
 import { IP_PMTUDISC_DO, IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE, type Sock, type SockError } from "./sock.ts";
-import { skRouteOutput } from "./sock-route.ts";
+import { skDstMtu, skRouteOutput } from "./sock-route.ts";
 import { udpNetOf } from "./udp-net.ts";
 
 /** Builds and sends one datagram. EMSGSIZE when the socket forbids fragments and it is too long; routing errors. */
@@ -21,7 +20,10 @@ export function udpSendSkb(
 ): void {
   const { dst, source } = skRouteOutput(sk, daddr, sk.broadcast);
   const udpLen = data.length + UDP_HLEN;
-  const mtu = sk.pmtuDisc === IP_PMTUDISC_PROBE ? dst.dev.mtu : dstMtu(sk.ns, dst, daddr);
+  const mtu =
+    sk.pmtuDisc === IP_PMTUDISC_PROBE
+      ? dst.dev.mtu
+      : skDstMtu(sk, dst, IPPROTO_UDP, source, daddr, sk.sport, dport);
   const fits = udpLen + IP_HLEN <= mtu;
   if (!fits && sk.pmtuDisc >= IP_PMTUDISC_DO) {
     sk.pushError({ errno: "EMSGSIZE", type: 0, code: 0, info: mtu, offender: 0, ttl: 0, dport });

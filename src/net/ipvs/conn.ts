@@ -194,6 +194,16 @@ export class ConnTable {
     this.free.push(conn);
   }
 
+  /** Ends the connections of deleted destinations, and templates that served only those (ip_vs_expire_nodest_conn_flush). */
+  expireNodest(): void {
+    for (const conn of this.list()) {
+      if (conn.dest === null || conn.dest.available || conn.controlled > 0) continue;
+      const template = conn.control;
+      this.expire(conn);
+      if (template !== null && template.controlled === 0) this.expire(template);
+    }
+  }
+
   /** Throws all connections away (ip_vs_conn_flush). */
   flush(): void {
     const all = this.list();
@@ -209,10 +219,6 @@ export class ConnTable {
     else if (conn.inactive) dest.inactConns--;
     else dest.activeConns--;
     updateOverload(dest);
-    if (!dest.available && dest.activeConns + dest.inactConns + dest.persistConns === 0) {
-      const i = this.net.trash.indexOf(dest);
-      if (i >= 0) this.net.trash.splice(i, 1);
-    }
   }
 
   private hashOf(protocol: number, caddr: number, cport: number): number {

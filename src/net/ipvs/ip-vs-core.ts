@@ -277,7 +277,7 @@ function handled(skb: Skb, conn: IpvsConn): void {
 
 function setState(conn: IpvsConn, protocol: number, direction: number, flags: number): void {
   if (protocol === IPPROTO_TCP) tcpStateTransition(conn, direction, flags);
-  else udpStateTransition(conn);
+  else udpStateTransition(conn, direction);
 }
 
 function countConn(net: IpvsNet, conn: IpvsConn): void {

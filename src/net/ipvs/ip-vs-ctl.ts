@@ -17,6 +17,9 @@ import {
 import { Estimator } from "./stats.ts";
 import { ipvsSysctls } from "./sysctl.ts";
 
+/** Deferred work that ends connections without destination runs a tick later. */
+const JIFFY_NS = 10_000_000;
+
 /** Options of a destination. */
 export interface DestOptions {
   weight: number;
@@ -67,6 +70,11 @@ export function flushServices(net: IpvsNet): void {
   while (net.services.length > 0) deleteService(net, net.services[0].key);
 }
 
+/** ERANGE for a weight or thresholds that cannot be. */
+function checkOptions({ weight, upperThreshold, lowerThreshold }: DestOptions): void {
+  if (weight < 0 || lowerThreshold > upperThreshold) throw new SysError("ERANGE");
+}
+
 /** New destinations go to the head of the list; one that connections still hold comes back from the trash. */
 export function addDest(
   net: IpvsNet,
@@ -76,8 +84,11 @@ export function addDest(
   options: DestOptions,
 ): IpvsDest {
   const service = findService(net, key);
+  checkOptions(options);
   if (findDest(service, addr, port) !== undefined) throw new SysError("EEXIST");
-  const dest = fromTrash(net, service, addr, port) ?? new IpvsDest(service, addr, port, net.estimator);
+  const dest = net.trash.take(service, addr, port) ?? new IpvsDest(service, addr, port, net.estimator);
+  if (dest.service !== service) dest.stats.clear();
+  dest.service = service;
   dest.available = true;
   applyOptions(dest, options);
   service.dests.unshift(dest);
@@ -94,6 +105,7 @@ export function editDest(
   options: DestOptions,
 ): void {
   const service = findService(net, key);
+  checkOptions(options);
   const dest = findDest(service, addr, port);
   if (dest === undefined) throw new SysError("ENOENT");
   applyOptions(dest, options);
@@ -130,22 +142,8 @@ function unlinkDest(net: IpvsNet, service: IpvsService, dest: IpvsDest, tellSche
   dest.available = false;
   service.dests.splice(index, 1);
   if (tellScheduler) service.sched.deleted(service, dest, index);
-  if (dest.activeConns + dest.inactConns + dest.persistConns > 0) net.trash.push(dest);
-}
-
-/** A deleted destination of the same service that connections still hold (ip_vs_trash_get_dest). */
-function fromTrash(net: IpvsNet, service: IpvsService, addr: number, port: number): IpvsDest | undefined {
-  const index = net.trash.findIndex(
-    (dest) => dest.addr === addr && dest.port === port && sameKey(dest.service.key, service.key),
-  );
-  if (index < 0) return undefined;
-  const [dest] = net.trash.splice(index, 1);
-  dest.service = service;
-  return dest;
-}
-
-function sameKey(a: ServiceKey, b: ServiceKey): boolean {
-  return a.fwmark === b.fwmark && a.protocol === b.protocol && a.addr === b.addr && a.port === b.port;
+  net.trash.add(dest);
+  if (net.sysctl.expireNodestConn !== 0) net.nodestTimer.armIn(JIFFY_NS);
 }
 
 function registerHooks(net: IpvsNet): void {

@@ -16,6 +16,9 @@ export const IP_VS_TCP_S_LAST_ACK = 8;
 export const IP_VS_TCP_S_LISTEN = 9;
 export const IP_VS_TCP_S_SYNACK = 10;
 
+/** State of a template. */
+const IP_VS_CTPL_S_ASSURED = 1;
+
 const SEC = 1_000_000_000;
 const STATE_NAMES = [
   "NONE",
@@ -110,6 +113,7 @@ export function tcpStateTransition(conn: IpvsConn, direction: number, flags: num
     }
     conn.inactive = !active;
   }
+  if (state === IP_VS_TCP_S_ESTABLISHED && state !== conn.state) assureTemplate(conn);
   conn.state = state;
   conn.timeoutNs = tcpTimeoutSec(conn, state) * SEC;
 }
@@ -120,8 +124,14 @@ function tcpTimeoutSec(conn: IpvsConn, state: number): number {
   return TIMEOUT_SEC[state];
 }
 
+/** A connection that works makes its template one that stays (ip_vs_control_assure_ct). */
+function assureTemplate({ control }: IpvsConn): void {
+  if (control !== null && control.template) control.state = IP_VS_CTPL_S_ASSURED;
+}
+
 /** Any UDP packet of the connection. */
-export function udpStateTransition(conn: IpvsConn): void {
+export function udpStateTransition(conn: IpvsConn, direction: number): void {
+  if (direction === IP_VS_DIR_OUTPUT) assureTemplate(conn);
   conn.timeoutNs = conn.net.timeoutsSec.udp * SEC;
 }
 

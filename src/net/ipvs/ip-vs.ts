@@ -1,8 +1,10 @@
 /** The state of IPVS in a namespace (struct netns_ipvs in include/net/ip_vs.h, net/netfilter/ipvs/ip_vs_ctl.c). */
+import { Timer } from "../../sim/timer.ts";
 import type { HookEntry } from "../core/hooks.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import { ConnTable } from "./conn.ts";
-import type { IpvsDest, IpvsService, ServiceKey } from "./service.ts";
+import { DestTrash } from "./dest-trash.ts";
+import type { IpvsService, ServiceKey } from "./service.ts";
 import { type Estimator, IpvsStats } from "./stats.ts";
 
 /** net.ipv4.vs.*, those that change what packets do. */
@@ -19,8 +21,10 @@ export interface IpvsSysctls {
 export class IpvsNet {
   readonly ns: NetNs;
   readonly services: IpvsService[] = [];
-  /** Deleted destinations that connections still hold (dest_trash). */
-  readonly trash: IpvsDest[] = [];
+  /** Deleted destinations (dest_trash). */
+  readonly trash: DestTrash;
+  /** Ends connections whose destination was deleted (expire_nodest_conn_work). */
+  readonly nodestTimer: Timer;
   readonly conns: ConnTable;
   readonly estimator: Estimator;
   readonly totals: IpvsStats;
@@ -45,6 +49,8 @@ export class IpvsNet {
     this.estimator = estimator;
     this.totals = new IpvsStats(estimator);
     this.conns = new ConnTable(this);
+    this.trash = new DestTrash(ns.kernel.sim);
+    this.nodestTimer = new Timer(ns.kernel.sim, () => this.conns.expireNodest());
   }
 
   /** The service of exactly that key. */

@@ -82,6 +82,13 @@ export class IpvsStats {
     };
   }
 
+  /** Begins anew (ip_vs_zero_stats of a destination that another service takes over). */
+  clear(): void {
+    this.live.fill(0);
+    this.shown.fill(0);
+    this.zero.fill(0);
+  }
+
   /** `ipvsadm -Z`: what is shown now counts as nothing (ip_vs_zero_stats). */
   reset(): void {
     this.settle();

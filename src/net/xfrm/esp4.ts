@@ -1,5 +1,5 @@
 /** ESP in transport mode with AES-GCM (RFC 4303, RFC 4106; net/ipv4/esp4.c, crypto/seqiv.c). */
-import { IPPROTO_ESP, ipHeaderLen, ipProtocol, setIpProtocol } from "../../wire/ipv4.ts";
+import { IP_HLEN, IPPROTO_ESP, ipHeaderLen, ipProtocol, setIpProtocol } from "../../wire/ipv4.ts";
 import { DROP, type DropReason } from "../core/drop-reason.ts";
 import type { Skb } from "../core/skb.ts";
 import type { XfrmState } from "./xfrm-state.ts";
@@ -32,6 +32,7 @@ export function espOutput(x: XfrmState, skb: Skb, seq: number): void {
   const ip = skb.data;
   const off = skb.push(ESP_HEADER);
   bytes.copyWithin(off, ip, ip + headerLen);
+  skb.csumLevel = 0;
   skb.netOff = off;
   skb.transOff = off + headerLen;
   setIpProtocol(view, off, IPPROTO_ESP);
@@ -52,6 +53,11 @@ export function espOutput(x: XfrmState, skb: Skb, seq: number): void {
 
 function setNonce(x: XfrmState, bytes: Uint8Array, esp: number): void {
   for (let i = 0; i < IV_BYTES; i++) x.nonce[4 + i] = bytes[esp + ESP_HLEN + i];
+}
+
+/** The longest IP packet that is at most `mtu` bytes when wrapped up (xfrm_state_mtu). */
+export function espMtu(x: XfrmState, mtu: number): number {
+  return ((mtu - ESP_HEADER - x.icvBytes - IP_HLEN) & -BLOCK) + IP_HLEN - TRAILER;
 }
 
 /**

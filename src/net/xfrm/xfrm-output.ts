@@ -1,23 +1,30 @@
 /** Packets that leave and their policies (net/xfrm/xfrm_output.c, xfrm_lookup in xfrm_policy.c, net/ipv4/xfrm4_output.c). */
 import { ipHeaderLen } from "../../wire/ipv4.ts";
 import { DROP } from "../core/drop-reason.ts";
+import type { Dst } from "../core/dst.ts";
+import type { NetDevice } from "../core/net-device.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import { IP_CT_NEW, IPSKB_XFRM_TRANSFORMED, type Skb } from "../core/skb.ts";
 import { TRACE_XFRM_OUT } from "../core/trace.ts";
 import { inDevOf } from "../ipv4/in-device.ts";
 import { ipLocalOut } from "../ipv4/ip-output.ts";
 import { ipv4Of } from "../ipv4/ipv4-net.ts";
-import { espOutput } from "./esp4.ts";
+import { espMtu, espOutput } from "./esp4.ts";
 import { type XfrmNet, xfrmOf } from "./xfrm-net.ts";
 import { XFRM_POLICY_OUT, type XfrmPolicy } from "./xfrm-policy.ts";
 import { decodeSession } from "./xfrm-selector.ts";
 import { realSeconds, type XfrmState } from "./xfrm-state.ts";
 
+/** Whether what leaves by a device is looked at: not on loopback (DST_NOXFRM). */
+function transformable(ns: NetNs, dev: NetDevice): boolean {
+  const inDev = inDevOf(dev);
+  return inDev !== null && (inDev.conf.disableXfrm | ipv4Of(ns).confAll.disableXfrm) === 0;
+}
+
 /** The policy for a routed packet that has not been transformed yet; fills `net.flow`. */
 function policyOf(net: XfrmNet, skb: Skb, mark: number): XfrmPolicy | null {
   const { dev } = skb.dst!;
-  const inDev = inDevOf(dev);
-  if (inDev === null || (inDev.conf.disableXfrm | ipv4Of(net.ns).confAll.disableXfrm) !== 0) return null;
+  if (!transformable(net.ns, dev)) return null;
   decodeSession(net.flow, skb, mark, dev.ifindex);
   return net.lookupPolicy(XFRM_POLICY_OUT);
 }
@@ -73,6 +80,33 @@ function xfrmOutputOne(ns: NetNs, skb: Skb, x: XfrmState): void {
   skb.ct = null;
   skb.ctInfo = IP_CT_NEW;
   ipLocalOut(ns, skb);
+}
+
+/** Slot `Ipv4Net.xfrmMtu`. */
+export function xfrmMtu(
+  ns: NetNs,
+  dst: Dst,
+  mtu: number,
+  proto: number,
+  saddr: number,
+  daddr: number,
+  sport: number,
+  dport: number,
+  mark: number,
+): number {
+  const net = xfrmOf(ns);
+  if (!transformable(ns, dst.dev)) return mtu;
+  const { flow } = net;
+  flow.saddr = saddr;
+  flow.daddr = daddr;
+  flow.proto = proto;
+  flow.sport = sport;
+  flow.dport = dport;
+  flow.mark = mark;
+  flow.oif = dst.dev.ifindex;
+  const policy = net.lookupPolicy(XFRM_POLICY_OUT);
+  const x = policy === null || policy.spec.action === "block" ? null : stateOf(net, policy);
+  return x === null ? mtu : espMtu(x, mtu);
 }
 
 /** Whether a packet that leaves will be transformed (dst->xfrm), for `-m policy --dir out`. */

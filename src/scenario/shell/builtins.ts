@@ -98,7 +98,9 @@ const timeout: Builtin = function* (shell, argv, io, run) {
     else if (option === "-k") words.shift();
     else if (option !== "--preserve-status") throw new NotModelledError(`timeout ${option}`);
   }
-  const limit = duration("timeout", words.shift() ?? "");
+  if (words.length < 2)
+    throw new UsageError("timeout: missing operand\nTry 'timeout --help' for more information.", 125);
+  const limit = duration("timeout", words.shift()!);
   const child = shell.spawn("timeout", shell.place.ns, shell.state.fork(), (inner) => run(inner, words, io));
   const ends = limit > 0 && limit < Number.POSITIVE_INFINITY;
   if ((yield* waitChild(child, ends ? limit : undefined)) === "ended") return child.process.exitStatus!;

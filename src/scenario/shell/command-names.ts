@@ -3,10 +3,10 @@
 /** Commands of a Debian machine or a busybox container that meshwire does not model. */
 export const UNMODELLED: ReadonlySet<string> = new Set(
   (
-    "apt apt-get arp arping apk brctl chmod chown cp diff docker-compose dpkg ethtool find free host hping3 " +
+    "apt apt-get arp arping apk brctl chmod chown cp diff docker-compose dpkg ethtool find free " +
     "htop ifconfig ip6tables iperf iperf3 ipcalc jq journalctl less ln lsmod lsns man mkdir more mount mtr mv nano netcat " +
-    "netstat nft nmap nslookup perl ping6 pgrep pkill ps python python3 reboot route rsync scp service snap socat ssh " +
-    "stat su strace stress systemctl tar tc telnet top touch traceroute tracepath tshark ufw umount uname uptime vi vim " +
+    "netstat nft nmap perl ping6 pgrep pkill ps python python3 reboot route rsync scp service snap socat ssh " +
+    "stat su strace stress systemctl tar tc telnet top touch tracepath tshark ufw umount uname uptime vi vim " +
     "watch wget which wireshark xfrm"
   ).split(" "),
 );

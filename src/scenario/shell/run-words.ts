@@ -68,6 +68,14 @@ function runUtility(
   return result.status;
 }
 
+/** A program keeps what it prints into a file or pipe until its end, but tells of errors at once. */
+function passOn({ out, err }: Io, { stdout, stderr }: ToolOutput): void {
+  const late = out === err && out instanceof TextSink;
+  if (late) err.write(stderr);
+  out.write(stdout);
+  if (!late) err.write(stderr);
+}
+
 /** Runs a tool in a process of its own and passes its output on, also what it said before a signal ended it. */
 function* runExternal(
   shell: RunningShell,
@@ -85,10 +93,7 @@ function* runExternal(
   try {
     yield* waitChild(child);
   } finally {
-    if (child.output !== null) {
-      io.out.write(child.output.stdout);
-      io.err.write(child.output.stderr);
-    }
+    if (child.output !== null) passOn(io, child.output);
   }
   return child.process.exitStatus ?? 1;
 }

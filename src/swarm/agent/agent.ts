@@ -6,7 +6,7 @@ import type { Engine } from "../engine.ts";
 import type { Cluster } from "../manager/cluster.ts";
 import type { AgentLink, StatusReport } from "../manager/dispatcher.ts";
 import type { EncryptionKey } from "../manager/key-manager.ts";
-import type { NetworkObject, TaskObject } from "../manager/objects.ts";
+import { isTerminal, type NetworkObject, stateRank, type TaskObject } from "../manager/objects.ts";
 import type { DispatcherClient } from "./dispatcher-client.ts";
 import { type RunnerHost, TaskRunner } from "./task-runner.ts";
 
@@ -42,6 +42,12 @@ export class Agent implements AgentLink, RunnerHost {
     this.dispatcher.stop();
   }
 
+  /** The machine lost its power. */
+  halt(): void {
+    this.stopped = true;
+    this.dispatcher.halt();
+  }
+
   networkKeys(keys: readonly EncryptionKey[]): void {
     if (!this.stopped) this.engine.controller.networkKeys(keys);
   }
@@ -55,7 +61,21 @@ export class Agent implements AgentLink, RunnerHost {
       if (runner !== undefined) runner.update(task);
       else if (task.status.state === "assigned") this.runners.set(task.id, new TaskRunner(this, task));
       else if (task.desired === "remove") this.removed(task.id);
+      else if (!isTerminal(task.status.state)) this.lost(task);
     }
+  }
+
+  /** A task whose container died with the machine. */
+  private lost({ id, desired }: TaskObject): void {
+    if (stateRank(desired) > stateRank("running"))
+      this.report(id, { state: "shutdown", message: "shutdown" });
+    else
+      this.report(id, {
+        state: "failed",
+        message: "started",
+        err: "task: non-zero exit (255)",
+        exitCode: 255,
+      });
   }
 
   balancerAddr(networkId: string): number | undefined {

@@ -33,6 +33,8 @@ export interface DispatcherClient {
   start(): void;
   /** Leaves for good: the node is down at once. */
   stop(): void;
+  /** Ends without a word. */
+  halt(): void;
   report(taskId: string, status: StatusReport): void;
   taskRemoved(taskId: string): void;
 }
@@ -55,6 +57,11 @@ export class LocalDispatcher implements DispatcherClient {
 
   stop(): void {
     this.cluster.dispatcher.unregister(this.nodeId);
+  }
+
+  /** With the only manager its dispatcher is gone. */
+  halt(): void {
+    if (this.cluster.managers.size === 1) this.cluster.dispatcher.suspend();
   }
 
   report(taskId: string, status: StatusReport): void {
@@ -94,9 +101,14 @@ export class RemoteDispatcher implements DispatcherClient {
 
   stop(): void {
     this.stopped = true;
-    const { stream, nodeId } = this;
-    stream?.pushTo(GOODBYE_BYTES, (port) => port.cluster.dispatcher.unregister(nodeId));
+    const { stream } = this;
+    stream?.pushTo(GOODBYE_BYTES, (port) => port.cluster.dispatcher.unregister(this.nodeId));
     stream?.finish();
+    this.stream = null;
+  }
+
+  halt(): void {
+    this.stopped = true;
     this.stream = null;
   }
 
@@ -140,10 +152,9 @@ export class RemoteDispatcher implements DispatcherClient {
   }
 
   private *register(): Co<StreamEnd<ManagerPort>> {
-    const { daemon, meanings, nodeId } = this;
     const stream: StreamEnd<ManagerPort> = yield* dialStream(
-      daemon,
-      meanings,
+      this.daemon,
+      this.meanings,
       this.managers[0],
       MANAGER_PORT,
       DIAL_TIMEOUT_NS,
@@ -151,7 +162,8 @@ export class RemoteDispatcher implements DispatcherClient {
     this.stream = stream;
     yield* stream.call(...HELLO, () => true, DIAL_TIMEOUT_NS);
     yield* stream.call(...FINISHED, () => true, DIAL_TIMEOUT_NS);
-    const register = (port: ManagerPort) => port.cluster.registerAgent(nodeId, linkOver(stream, this.link));
+    const register = (port: ManagerPort) =>
+      port.cluster.registerAgent(this.nodeId, linkOver(stream, this.link));
     const managers = yield* stream.call(...REGISTER, register, RPC_TIMEOUT_NS);
     if (managers === null) throw new SysError("ECONNREFUSED");
     this.learn(managers);
@@ -161,8 +173,7 @@ export class RemoteDispatcher implements DispatcherClient {
 
   /** Heartbeats until the connection breaks; the dispatcher says when the next one is due. */
   private *beat(stream: StreamEnd<ManagerPort>): Co<void> {
-    const { nodeId } = this;
-    const beat = (port: ManagerPort): number => port.cluster.dispatcher.heartbeat(nodeId);
+    const beat = (port: ManagerPort): number => port.cluster.dispatcher.heartbeat(this.nodeId);
     let period = yield* stream.call(...HEARTBEAT, beat, RPC_TIMEOUT_NS);
     while (!this.stopped && period > 0) {
       yield { queues: [stream.ended], timeoutNs: period };

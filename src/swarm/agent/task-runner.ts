@@ -190,7 +190,10 @@ export class TaskRunner {
   }
 
   private later(delayNs: number, fn: () => void): void {
-    after(this.host.engine.sim, delayNs, fn);
+    const { engine } = this.host;
+    after(engine.sim, delayNs, () => {
+      if (!engine.halted) fn();
+    });
   }
 
   private drawDelays(): { prepareNs: number; startNs: number } {

@@ -7,17 +7,24 @@ import { type Co, sleep } from "../../host/process.ts";
 import { Timer } from "../../sim/timer.ts";
 import type { Prng } from "../../util/prng.ts";
 import type { Daemon } from "../daemon.ts";
-import type {
-  EndpointRecord,
-  NetworkDb,
-  PeerRecord,
-  TableEvent,
-  TableName,
-  TableWatcher,
-} from "../network/network-db.ts";
+import type { NetworkDb, TableEvent, TableName, TableWatcher } from "../network/network-db.ts";
 import type { Meanings } from "../wire/meanings.ts";
 import { dialStream, type StreamEnd } from "../wire/secure-stream.ts";
 import { BroadcastQueue } from "./broadcast-queue.ts";
+import {
+  ATTACHMENT_BYTES,
+  type Attachment,
+  BULK_BYTES,
+  type BulkSync,
+  type Entry,
+  entryId,
+  NETWORK_EVENT_BYTES,
+  type NetworkEvent,
+  RECORD_BYTES,
+  type TableGossip,
+  type TableMessage,
+  type Value,
+} from "./db-messages.ts";
 import { GOSSIP_INTERVAL_NS, type MemberDelegate, Memberlist, PACKET_ROOM } from "./memberlist.ts";
 import type { Member } from "./members.ts";
 import { GOSSIP_PORT } from "./prober.ts";
@@ -27,51 +34,6 @@ const BULK_SYNC_NS = 30_000_000_000;
 const RECONNECT_NS = 1_000_000_000;
 const REAP_NS = 1_800_000_000_000;
 const STREAM_TIMEOUT_NS = 10_000_000_000;
-const NETWORK_EVENT_BYTES = 55;
-const ATTACHMENT_BYTES = 12;
-const BULK_BYTES = 125;
-const RECORD_BYTES = { endpoint_table: 154, overlay_peer_table: 101 } as const;
-
-type Value = EndpointRecord | PeerRecord;
-
-interface Entry {
-  readonly event: TableEvent;
-  readonly ltime: number;
-  /** When a deleted record may be forgotten; -1: it is not deleted. */
-  readonly reapNs: number;
-}
-
-interface NetworkEvent {
-  readonly kind: "network";
-  readonly node: string;
-  readonly networkId: string;
-  readonly leave: boolean;
-  readonly ltime: number;
-}
-
-interface TableMessage {
-  readonly kind: "table";
-  readonly event: TableEvent;
-  readonly ltime: number;
-}
-
-interface TableGossip {
-  readonly kind: "tables";
-  readonly messages: readonly TableMessage[];
-}
-
-interface BulkSync {
-  readonly from: Member;
-  readonly networks: readonly string[];
-  readonly messages: readonly TableMessage[];
-  readonly unsolicited: boolean;
-  readonly bytes: number;
-}
-
-interface Attachment {
-  readonly leave: boolean;
-  readonly ltime: number;
-}
 
 export class GossipDb implements NetworkDb, MemberDelegate {
   readonly nodeName: string;
@@ -153,13 +115,20 @@ export class GossipDb implements NetworkDb, MemberDelegate {
   leave(): void {
     for (const [networkId, { leave }] of [...this.attachments.get(this.nodeName)!])
       if (!leave) this.leaveNetwork(networkId);
-    for (const timer of [this.gossipTimer, this.bulkTimer, this.reconnectTimer]) timer.cancel();
     this.members.leave();
+    this.halt();
+  }
+
+  halt(): void {
+    for (const timer of [this.gossipTimer, this.bulkTimer, this.reconnectTimer]) timer.cancel();
+    this.members.halt();
   }
 
   joined(member: Member): void {
     if (!this.attachments.has(member.name)) this.attachments.set(member.name, new Map());
     if (this.failed.delete(member)) this.run(() => this.welcomeBack(member));
+    // The same machine under a new name: it has been started anew, the old one does not come back.
+    for (const old of this.failed) if (old.ip === member.ip) this.failed.delete(old);
   }
 
   /** What the node owned is gone. A failed one is looked for until it is back. */
@@ -336,10 +305,9 @@ export class GossipDb implements NetworkDb, MemberDelegate {
   }
 
   private *sendTables(node: Member, networks: readonly string[], unsolicited: boolean): Co<void> {
-    const { daemon, meanings } = this;
     const stream: StreamEnd<Memberlist> = yield* dialStream(
-      daemon,
-      meanings,
+      this.daemon,
+      this.meanings,
       node.ip,
       GOSSIP_PORT,
       STREAM_TIMEOUT_NS,
@@ -391,8 +359,4 @@ export class GossipDb implements NetworkDb, MemberDelegate {
     yield* sleep(2 * GOSSIP_INTERVAL_NS);
     yield* this.sendTables(member, this.commonNetworks(member), true);
   }
-}
-
-function entryId(table: TableName, networkId: string, key: string): string {
-  return `${table}/${networkId}/${key}`;
 }

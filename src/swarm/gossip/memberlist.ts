@@ -141,13 +141,18 @@ export class Memberlist {
     }
   }
 
-  /** Says good-bye and closes the sockets. */
+  /** Says good-bye and ends. */
   leave(): void {
     const news: MemberNews = { ...this.newsOf(this.self), kind: "left" };
     for (const member of this.others()) {
       this.flushTo(member);
       this.send(member.ip, { kind: "gossip", messages: [{ news }] }, SEAL_BYTES + NEWS_BYTES.left);
     }
+    this.halt();
+  }
+
+  /** Ends without a word: closes the sockets and asks nobody any more. */
+  halt(): void {
     for (const timer of [this.gossipTimer, this.pushPullTimer]) timer.cancel();
     this.prober.stop();
     this.queue.clear();

@@ -5,7 +5,7 @@
 import type { Sim } from "../../sim/sim.ts";
 import { Timer } from "../../sim/timer.ts";
 import type { Prng } from "../../util/prng.ts";
-import { Debounce } from "../clock.ts";
+import { after, Debounce } from "../clock.ts";
 import type { EncryptionKey } from "./key-manager.ts";
 import { type NodeState, stateRank, type TaskObject, type TaskState, type TaskStatus } from "./objects.ts";
 import type { Store } from "./store.ts";
@@ -14,6 +14,8 @@ const BATCH_NS = 100_000_000;
 const HEARTBEAT_NS = 5_000_000_000;
 const HEARTBEAT_EPSILON_NS = 500_000_000;
 const GRACE_PERIODS = 3;
+const UNKNOWN_PERIODS = 6;
+const LEADER_CHANGED = 'Node moved to "unknown" state due to leadership change in cluster';
 
 /** The agent's end of the connection. */
 export interface AgentLink {
@@ -72,6 +74,25 @@ export class Dispatcher {
   unregister(nodeId: string): void {
     this.links.get(nodeId)?.overdue.cancel();
     if (this.links.delete(nodeId)) this.setState(nodeId, "down", "");
+  }
+
+  /** The dispatcher is gone without a word. */
+  suspend(): void {
+    for (const { overdue } of this.links.values()) overdue.cancel();
+    this.links.clear();
+  }
+
+  /** A new leader knows nothing of the agents: they have six periods to connect again. */
+  resume(): void {
+    for (const node of this.store.nodes.values()) {
+      if (node.state === "down") continue;
+      this.setState(node.id, "unknown", LEADER_CHANGED);
+      const period = HEARTBEAT_NS + (this.prng.fraction() * 2 - 1) * HEARTBEAT_EPSILON_NS;
+      after(this.sim, Math.round(UNKNOWN_PERIODS * period), () => {
+        if (node.state === "unknown")
+          this.setState(node.id, "down", 'heartbeat failure for node in "unknown" state');
+      });
+    }
   }
 
   /** Something that agents should know has changed. */

@@ -192,8 +192,7 @@ export class LoadBalancers {
     const at = balancer.vip === 0 ? null : this.host.balancerOf(networkId);
     if (at === null || !this.present.has(`${networkId} ${balancer.mark}`)) return;
     const key = fwmarkService(balancer.mark);
-    if (full) destDel(at.ns, key, addr, 0);
-    else destEdit(at.ns, key, { addr, port: 0, weight: 0, forward: "Masq" });
+    takeOut(at.ns, key, addr, full);
     if (!last) return;
     this.present.delete(`${networkId} ${balancer.mark}`);
     serviceDel(at.ns, key);
@@ -252,6 +251,16 @@ function addAlias(ns: NetNs, dev: string, vip: number): boolean {
   } catch (error) {
     if (error instanceof SysError && error.code === "EEXIST") return false;
     throw error;
+  }
+}
+
+/** Ends a destination, or only its new connections. One that never got in is nobody's loss. */
+function takeOut(ns: NetNs, key: ReturnType<typeof fwmarkService>, addr: number, full: boolean): void {
+  try {
+    if (full) destDel(ns, key, addr, 0);
+    else destEdit(ns, key, { addr, port: 0, weight: 0, forward: "Masq" });
+  } catch (error) {
+    if (!(error instanceof SysError) || error.code !== "ENOENT") throw error;
   }
 }
 

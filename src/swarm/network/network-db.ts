@@ -55,4 +55,6 @@ export interface NetworkDb {
   peers(networkId: string): { readonly name: string; readonly ip: number }[];
   /** Leaves the cluster: the node's records vanish everywhere. */
   leave(): void;
+  /** Ends without a word, as a power failure does. */
+  halt(): void;
 }

@@ -1,7 +1,7 @@
 /** `wget` of busybox 1.35 over plain HTTP (networking/wget.c). */
 import { asciiBytes } from "../../host/ascii.ts";
 import { type HttpResponse, readResponse } from "../../host/http.ts";
-import type { Co } from "../../host/process.ts";
+import { type Co, sleep } from "../../host/process.ts";
 import { closeSocket, connectTcp, sendTcp } from "../../host/socket.ts";
 import type { TcpSock } from "../../net/ipv4/tcp-sock.ts";
 import { NotModelledError, SysError, strerror, UsageError } from "../../util/errors.ts";
@@ -30,6 +30,8 @@ interface Url {
 }
 
 const SEC = 1_000_000_000;
+/** From the last byte of the body to the end of the connection: the body is written out, the meter finished. */
+const FINISH_NS = 2_000_000;
 const LONG = {
   quiet: "q",
   spider: "spider",
@@ -164,6 +166,7 @@ function* run(args: WgetArgs, context: ToolContext): Co<ToolOutput> {
         if (args.showHead)
           stderr += response.head.replace(/\r\n$/, "").replace(/^/gm, "  ").replace(/\r/g, "");
         stderr += save(args, url, response.body, context, out);
+        yield* sleep(FINISH_NS);
       } finally {
         closeSocket(context.process, sk);
       }

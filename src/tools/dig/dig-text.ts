@@ -113,6 +113,11 @@ function section(title: string, records: readonly DnsRecord[], comments: boolean
   return `${comments ? `;; ${title} SECTION:\n` : ""}${records.map(recordLine).join("")}${comments ? "\n" : ""}`;
 }
 
+/** `NXDOMAIN`, `RESERVED11`. */
+export function rcodeName(rcode: number): string {
+  return RCODES[rcode] ?? `RESERVED${rcode}`;
+}
+
 function headerText(message: DnsMessage): string {
   const opcode = (message.flags >>> 11) & 15;
   const rcode = dnsRcode(message.flags);
@@ -120,7 +125,7 @@ function headerText(message: DnsMessage): string {
   const { questions, answers, authorities, additionals } = message;
   return (
     `;; Got answer:\n;; ->>HEADER<<- opcode: ${opcode === 0 ? "QUERY" : `RESERVED${opcode}`}, ` +
-    `status: ${RCODES[rcode] ?? `RESERVED${rcode}`}, id: ${message.id}\n` +
+    `status: ${rcodeName(rcode)}, id: ${message.id}\n` +
     `;; flags:${flags.join("")}; QUERY: ${questions.length}, ANSWER: ${answers.length}, ` +
     `AUTHORITY: ${authorities.length}, ADDITIONAL: ${additionals.length}\n`
   );

@@ -1,130 +1,15 @@
-/** `dig` of BIND 9.18: one question, over UDP or TCP, and its answer as text (bin/dig/dighost.c). */
-import { frameDns, readDnsFrame } from "../../host/dns-stream.ts";
-import { type Co, sleep } from "../../host/process.ts";
-import { resolverConfigOf } from "../../host/resolver.ts";
-import { closeSocket, connectTcp, openUdp, recvUdp, sendTcp } from "../../host/socket.ts";
-import { IP_PMTUDISC_DONT, sockOf } from "../../net/ipv4/sock.ts";
-import { MS, SEC, type Sim } from "../../sim/sim.ts";
+/** `dig` of BIND 9.18: one question and its answer as text (bin/dig/dig.c). */
+import type { Co } from "../../host/process.ts";
+import { MS, type Sim } from "../../sim/sim.ts";
 import { formatCtime, wallTime } from "../../sim/wall-clock.ts";
-import { NotModelledError, SysError, UsageError } from "../../util/errors.ts";
-import { formatIp4, parseIp4 } from "../../wire/address.ts";
-import {
-  DNS_AD,
-  DNS_CLASS_IN,
-  DNS_OPT,
-  DNS_QR,
-  DNS_RD,
-  DNS_TC,
-  type DnsMessage,
-  type DnsRecord,
-  decodeDns,
-  encodeDns,
-} from "../../wire/dns.ts";
+import { UsageError } from "../../util/errors.ts";
+import { formatIp4 } from "../../wire/address.ts";
 import type { Tool, ToolContext, ToolOutput } from "../tool.ts";
 import { type DigArgs, parseDig } from "./dig-args.ts";
 import { digGreeting, digMessage } from "./dig-text.ts";
+import { type Answer, lookup } from "./query.ts";
 
-/** Segment size that BIND asks for on its TCP sockets (TCP_MAXSEG). */
-const MAX_SEGMENT = 1220;
-const OPTION_COOKIE = 10;
 const STATUS_NO_REPLY = 9;
-/** Time from the answer to the end of the program. */
-const SHUTDOWN_NS = 10 * MS;
-
-interface Answer {
-  readonly message: DnsMessage;
-  readonly length: number;
-  readonly tcp: boolean;
-  readonly server: number;
-  readonly tookNs: number;
-}
-
-function optRecord(args: DigArgs, context: ToolContext): DnsRecord {
-  const bytes: number[] = [];
-  if (args.cookie !== null) {
-    const prng = sockOf(context.ns).prng;
-    const cookie =
-      args.cookie === ""
-        ? Array.from({ length: 8 }, () => prng.below(256))
-        : (args.cookie.match(/../g) ?? []).map((pair) => Number.parseInt(pair, 16));
-    bytes.push(0, OPTION_COOKIE, 0, cookie.length, ...cookie);
-  }
-  const data = { kind: "raw", bytes: Uint8Array.from(bytes) } as const;
-  return { name: ".", type: DNS_OPT, class: args.bufferSize, ttl: 0, data };
-}
-
-function queryOf(args: DigArgs, context: ToolContext): DnsMessage {
-  return {
-    id: args.queryId >= 0 ? args.queryId : sockOf(context.ns).prng.below(65536),
-    flags: (args.recurse ? DNS_RD : 0) | (args.adFlag ? DNS_AD : 0),
-    questions: [{ name: args.name, type: args.type, class: DNS_CLASS_IN }],
-    answers: [],
-    authorities: [],
-    additionals: args.edns ? [optRecord(args, context)] : [],
-  };
-}
-
-/** The answer over UDP; null when the time is over. */
-function* askUdp(query: DnsMessage, server: number, args: DigArgs, context: ToolContext): Co<Answer | null> {
-  const { sim } = context.machine.kernel;
-  const sk = openUdp(context.process);
-  try {
-    // BIND asks for IP_PMTUDISC_OMIT: no DF.
-    sk.pmtuDisc = IP_PMTUDISC_DONT;
-    sk.connect(server, args.port);
-    const startNs = sim.now;
-    sk.send(encodeDns(query, false));
-    const deadline = startNs + args.timeoutSec * SEC;
-    for (;;) {
-      const datagram = yield* recvUdp(sk, deadline - sim.now);
-      if (datagram === null) return null;
-      const message = decodeDns(datagram.data);
-      if (message === null || message.id !== query.id || (message.flags & DNS_QR) === 0) continue;
-      const tookNs = sim.now - startNs;
-      return { message, length: datagram.data.length, tcp: false, server, tookNs };
-    }
-  } finally {
-    closeSocket(context.process, sk);
-  }
-}
-
-function* askTcp(query: DnsMessage, server: number, args: DigArgs, context: ToolContext): Co<Answer | null> {
-  const { sim } = context.machine.kernel;
-  const timeoutNs = args.timeoutSec * SEC;
-  const startNs = sim.now;
-  const options = { timeoutNs, maxSegment: MAX_SEGMENT, noDelay: true };
-  const sk = yield* connectTcp(context.process, server, args.port, options);
-  try {
-    yield* sendTcp(sk, frameDns(encodeDns(query, false)));
-    const bytes = yield* readDnsFrame(sk, timeoutNs);
-    const message = bytes === null ? null : decodeDns(bytes);
-    const tookNs = sim.now - startNs;
-    yield* sleep(SHUTDOWN_NS);
-    return message === null ? null : { message, length: bytes!.length, tcp: true, server, tookNs };
-  } finally {
-    closeSocket(context.process, sk);
-  }
-}
-
-function* ask(query: DnsMessage, server: number, args: DigArgs, context: ToolContext): Co<Answer | string> {
-  const where = `${formatIp4(server)}#${args.port}`;
-  try {
-    let answer = yield* (args.tcp ? askTcp : askUdp)(query, server, args, context);
-    const cut = answer !== null && !answer.tcp && (answer.message.flags & DNS_TC) !== 0;
-    if (cut && !args.ignoreTruncation) answer = yield* askTcp(query, server, args, context);
-    return answer ?? `;; communications error to ${where}: timed out\n`;
-  } catch (error) {
-    if (!(error instanceof SysError)) throw error;
-    const reasons: Record<string, string> = {
-      ECONNREFUSED: "connection refused",
-      ETIMEDOUT: "timed out",
-      ENETUNREACH: "network unreachable",
-      EHOSTUNREACH: "host unreachable",
-      ECONNRESET: "connection reset",
-    };
-    return `;; communications error to ${where}: ${reasons[error.code] ?? error.code}\n`;
-  }
-}
 
 function statistics(answer: Answer, args: DigArgs, sim: Sim): string {
   const server = formatIp4(answer.server);
@@ -136,33 +21,15 @@ function statistics(answer: Answer, args: DigArgs, sim: Sim): string {
   );
 }
 
-function serversOf(args: DigArgs, context: ToolContext): readonly number[] {
-  if (args.server === "") {
-    const { nameservers } = resolverConfigOf(context.process);
-    return nameservers.length > 0 ? nameservers : [0x7f000001];
-  }
-  const addr = parseIp4(args.server);
-  if (addr === null) throw new NotModelledError(`dig @${args.server}: a server by name`);
-  return [addr];
-}
-
 function* runDig(args: DigArgs, context: ToolContext): Co<ToolOutput> {
-  const servers = serversOf(args, context);
-  const query = queryOf(args, context);
-  let errors = "";
-  for (let i = 0; i < args.tries; i++)
-    for (const server of servers) {
-      const got = yield* ask(query, server, args, context);
-      if (typeof got === "string") {
-        errors += got;
-        continue;
-      }
-      const stats = args.shown.stats ? statistics(got, args, context.machine.kernel.sim) : "";
-      const stdout = errors + digGreeting(args) + digMessage(got.message, args) + stats;
-      return { stdout, stderr: "", status: 0 };
-    }
-  const stdout = `${errors}${digGreeting(args)};; no servers could be reached\n`;
-  return { stdout, stderr: "", status: STATUS_NO_REPLY };
+  const { answer, errors } = yield* lookup(args, context);
+  if (answer === null) {
+    const stdout = `${errors}${digGreeting(args)};; no servers could be reached\n`;
+    return { stdout, stderr: "", status: STATUS_NO_REPLY };
+  }
+  const stats = args.shown.stats ? statistics(answer, args, context.machine.kernel.sim) : "";
+  const stdout = errors + digGreeting(args) + digMessage(answer.message, args) + stats;
+  return { stdout, stderr: "", status: 0 };
 }
 
 export const dig: Tool<DigArgs, ToolOutput> = {

@@ -1,6 +1,6 @@
 /** What the subcommands of docker have in common. */
 import type { Co } from "../../host/process.ts";
-import { DockerError } from "../../swarm/docker-error.ts";
+import { DockerError, NoSuchObjectError } from "../../swarm/docker-error.ts";
 import { type Engine, engineOf } from "../../swarm/engine.ts";
 import { RpcError } from "../../swarm/manager/control-api.ts";
 import type { ToolContext, ToolOutput } from "../tool.ts";
@@ -27,6 +27,10 @@ export function failed(stderr: string, status = 1, stdout = ""): ToolOutput {
 
 /** The daemon's refusal as the client prints it; throws everything else on. */
 export function daemonError(error: unknown): string {
+  if (error instanceof NoSuchObjectError) return `Error: ${error.message}`;
+  const missing =
+    error instanceof RpcError ? /^(service|node|network) (\S+) not found$/.exec(error.desc) : null;
+  if (missing !== null) return `Error: No such ${missing[1]}: ${missing[2]}`;
   if (error instanceof DockerError || error instanceof RpcError)
     return `Error response from daemon: ${error.message}`;
   throw error;

@@ -4,6 +4,7 @@ import type { Container } from "../../swarm/container.ts";
 import { DockerError } from "../../swarm/docker-error.ts";
 import { withTag } from "../../swarm/images.ts";
 import type { PortConfig } from "../../swarm/manager/objects.ts";
+import type { LocalNetwork } from "../../swarm/network/types.ts";
 import { NotModelledError } from "../../util/errors.ts";
 import type { ToolOutput } from "../tool.ts";
 import {
@@ -17,6 +18,7 @@ import {
   passes,
 } from "./command.ts";
 import type { Flags } from "./flags.ts";
+import { checkVolumes, Foreground } from "./foreground.ts";
 import { humanDuration } from "./human.ts";
 import { randomName } from "./names.ts";
 import { parsePort } from "./port-option.ts";
@@ -219,7 +221,7 @@ export const run: DockerCommand = {
     "hostname,h=",
     "restart=",
     "privileged",
-    "volume,v=!",
+    "volume,v=",
     "mount=!",
     "link=!",
     "ip=!",
@@ -238,7 +240,13 @@ export const run: DockerCommand = {
         `Unable to find image '${withTag(image)}' locally\ndocker: Error response from daemon: pull access denied for ${image}, repository does not exist or may require 'docker login': denied: requested access to the resource is denied.\nSee 'docker run --help'.`,
         125,
       );
+    checkVolumes(flags);
+    const detached = flags.on("detach");
+    if (!detached && command.length === 0 && spec.http + spec.udpEcho > 0)
+      throw new NotModelledError("docker run of a server without -d");
+    const foreground = new Foreground();
     const network = bridgeNetwork(flags, context);
+    if (typeof network === "string") return failed(`docker: Error response from daemon: ${network}.`, 125);
     const name = flags.get("name", randomName(engine.prng));
     const taken = engine.findContainer(name);
     if (taken !== null && taken.name === name)
@@ -251,6 +259,7 @@ export const run: DockerCommand = {
       image,
       spec,
       command,
+      ...(detached ? {} : { main: () => foreground.main() }),
       env: flags.list("env"),
       hostname: flags.get("hostname"),
       labels: labelMap(flags.list("label")),
@@ -270,19 +279,17 @@ export const run: DockerCommand = {
     const error = engine.startContainer(container);
     if (error !== null)
       return failed(`docker: Error response from daemon: ${error}.`, 125, `${container.id}\n`);
-    if (flags.on("detach")) return ok(`${container.id}\n`);
-    throw new NotModelledError("docker run without -d: what a container prints is not kept");
+    return detached ? ok(`${container.id}\n`) : yield* foreground.run(container, context);
   },
 };
 
-function bridgeNetwork(flags: Flags, { engine }: DockerContext) {
+/** The network of a container, or why the engine does not start it. */
+function bridgeNetwork(flags: Flags, { engine }: DockerContext): LocalNetwork | string {
   const name = flags.get("network", flags.get("net", "bridge"));
   const network = engine.controller.findNetwork(name === "default" ? "bridge" : name);
-  if (network === null) throw new DockerError(`network ${name} not found`);
+  if (network === null) return `network ${name} not found`;
   if (network.driver === "overlay" && !network.attachable)
-    throw new DockerError(
-      `Could not attach to network ${name}: rpc error: code = PermissionDenied desc = network ${name} not manually attachable`,
-    );
+    return `Could not attach to network ${name}: rpc error: code = PermissionDenied desc = network ${name} not manually attachable`;
   if (network.driver !== "bridge") throw new NotModelledError(`docker run --network ${name}`);
   return network;
 }

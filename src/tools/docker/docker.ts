@@ -1,7 +1,5 @@
 /** The docker command (cli/cmd/docker): finds the subcommand, parses its options, runs it against the machine's engine. */
 import type { Co } from "../../host/process.ts";
-import { DockerError } from "../../swarm/docker-error.ts";
-import { RpcError } from "../../swarm/manager/control-api.ts";
 import { NotModelledError, UsageError } from "../../util/errors.ts";
 import type { Tool, ToolContext, ToolOutput } from "../tool.ts";
 import { type DockerCommand, daemonError, dockerContext, failed } from "./command.ts";
@@ -137,8 +135,7 @@ export const dockerTool: Tool<DockerArgs, ToolOutput> = {
       const started = command.run(flags, context);
       return "status" in started ? started : yield* started;
     } catch (error) {
-      if (error instanceof DockerError || error instanceof RpcError) return failed(daemonError(error));
-      throw error;
+      return failed(daemonError(error));
     }
   },
 

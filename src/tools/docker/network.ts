@@ -1,5 +1,5 @@
 /** docker network create, ls, inspect, rm, prune (cli/command/network). */
-import { DockerError } from "../../swarm/docker-error.ts";
+import { DockerError, NoSuchObjectError } from "../../swarm/docker-error.ts";
 import { RpcError } from "../../swarm/manager/control-api.ts";
 import type { NetworkObject } from "../../swarm/manager/objects.ts";
 import { VXLAN_ID_LIST } from "../../swarm/network/overlay-driver.ts";
@@ -244,7 +244,7 @@ export const networkRm: DockerCommand = {
   run(flags, context): ToolOutput {
     return forEachName(flags.args, (name) => {
       const network = findNetwork(name, context);
-      if (network === null) throw new DockerError(`network ${name} not found`);
+      if (network === null) throw new NoSuchObjectError("network", name);
       removeNetwork(network, context);
       return name;
     });

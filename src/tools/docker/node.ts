@@ -1,5 +1,6 @@
 /** docker node ls, inspect, update, promote, demote, rm, ps (cli/command/node). */
-import type { NodeObject, Role } from "../../swarm/manager/objects.ts";
+import { DockerError } from "../../swarm/docker-error.ts";
+import type { Availability, NodeObject, Role } from "../../swarm/manager/objects.ts";
 import { formatIp4 } from "../../wire/address.ts";
 import type { ToolOutput } from "../tool.ts";
 import {
@@ -162,19 +163,27 @@ export const nodeUpdate: DockerCommand = {
   max: 1,
   run(flags, context): ToolOutput {
     const node = findNode(context, flags.args[0]);
-    const availability = flags.get("availability");
+    const availability = availabilityWord(flags.get("availability"));
     const role = flags.get("role");
+    if (role !== "" && role !== "worker" && role !== "manager")
+      throw new DockerError(`invalid Role: "${role}"`);
     context.engine.control().updateNode(node.id, {
-      ...(availability === "active" || availability === "pause" || availability === "drain"
-        ? { availability }
-        : {}),
-      ...(role === "worker" || role === "manager" ? { role } : {}),
+      ...(availability === null ? {} : { availability }),
+      ...(role === "" ? {} : { role }),
       addLabels: labelMap(flags.list("label-add")),
       removeLabels: flags.list("label-rm"),
     });
     return ok(`${flags.args[0]}\n`);
   },
 };
+
+/** null when the flag was not given. */
+export function availabilityWord(word: string): Availability | null {
+  if (word === "") return null;
+  const lower = word.toLowerCase();
+  if (lower === "active" || lower === "pause" || lower === "drain") return lower;
+  throw new DockerError(`invalid Availability: "${word}"`);
+}
 
 function changeRole(path: string, short: string, role: Role): DockerCommand {
   return {

@@ -1,5 +1,5 @@
 /** Service specs from the options of service create and update (cli/command/service/opts.go). */
-import { DockerError } from "../../swarm/docker-error.ts";
+import { DockerError, NoSuchObjectError } from "../../swarm/docker-error.ts";
 import { withTag } from "../../swarm/images.ts";
 import type { ControlApi } from "../../swarm/manager/control-api.ts";
 import {
@@ -75,7 +75,7 @@ export function networkIds(
       throw new DockerError(
         `The network ${name} cannot be used with services. Only networks scoped to the swarm can be used, such as those created with the overlay driver.`,
       );
-    throw new DockerError(`network ${name} not found`);
+    throw new NoSuchObjectError("network", name);
   });
 }
 

@@ -3,19 +3,25 @@ import { type Co, sleep } from "../../host/process.ts";
 import { addressesOf } from "../../net/ctl/address.ts";
 import { DockerError } from "../../swarm/docker-error.ts";
 import { MANAGER_PORT } from "../../swarm/manager/manager-port.ts";
-import type { Availability, Role } from "../../swarm/manager/objects.ts";
+import type { Role } from "../../swarm/manager/objects.ts";
 import { BAD_TOKEN } from "../../swarm/swarm-errors.ts";
 import { UsageError } from "../../util/errors.ts";
 import { formatIp4, parseCidr, parseIp4 } from "../../wire/address.ts";
 import type { ToolOutput } from "../tool.ts";
 import { type DockerCommand, type DockerContext, ok } from "./command.ts";
 import type { Flags } from "./flags.ts";
+import { availabilityWord } from "./node.ts";
 
 const INIT_NS = 300_000_000;
 /** From the certificate until the node is ready. */
 const JOIN_NS = 300_000_000;
 const BAD_ADVERTISE =
   "advertise address must be a non-zero IP address or network interface (with optional port number)";
+
+const BAD_LISTEN = "listen address must be an IP address or network interface (with optional port number)";
+const MUST_LISTEN =
+  "must specify a listening address because the address to advertise is not recognized as a system address, and a system's IP address to use could not be uniquely identified";
+const MAX_SUBNET_SIZE = 29;
 
 const ADDRESS_FLAGS = ["advertise-addr=", "listen-addr=", "data-path-addr=", "availability="] as const;
 
@@ -42,12 +48,15 @@ export const swarmInit: DockerCommand = {
   *run(flags, context): Co<ToolOutput> {
     const { engine } = context;
     const addresses = addressFlags(flags, context);
+    const subnetSize = Number(flags.get("default-addr-pool-mask-length", "24"));
+    const pools = poolFlags(flags);
+    checkPools(pools, subnetSize);
     const port = Number(flags.get("data-path-port", "0"));
     if (port !== 0 && (port < 1024 || port > 49151))
       throw new DockerError(`Datapath port number is not in valid range (1024-49151) : ${port}`);
     const membership = engine.initSwarm(addresses, {
-      pools: poolFlags(flags),
-      subnetSize: Number(flags.get("default-addr-pool-mask-length", "24")),
+      pools,
+      subnetSize,
       dataPathPort: port === 0 ? 4789 : port,
     });
     yield* sleep(INIT_NS);
@@ -75,7 +84,7 @@ export const swarmJoin: DockerCommand = {
     const token = flags.get("token");
     if (engine.membership === null && !/^SWMTKN-1-[0-9a-z]{50}-[0-9a-z]{25}$/.test(token))
       throw new DockerError(BAD_TOKEN);
-    const availability = flags.get("availability", "active") as Availability;
+    const availability = availabilityWord(flags.get("availability")) ?? "active";
     const port = Number(portText ?? MANAGER_PORT);
     const addresses = addressFlags(flags, context, remote);
     yield* engine.joinSwarm({ remote, port, token, availability }, addresses);
@@ -141,10 +150,22 @@ function poolFlags(flags: Flags): { addr: number; prefixLen: number }[] {
   });
 }
 
+/** validateDefaultAddrPool in daemon/cluster/swarm.go */
+function checkPools(pools: readonly { addr: number; prefixLen: number }[], subnetSize: number): void {
+  if (subnetSize > MAX_SUBNET_SIZE) throw new DockerError(`subnet size is out of range: ${subnetSize}`);
+  for (const { addr, prefixLen } of pools)
+    if (subnetSize < prefixLen)
+      throw new DockerError(
+        `invalid CIDR: "${formatIp4(addr)}/${prefixLen}". Subnet size is too small for pool: ${subnetSize}`,
+      );
+}
+
 /** Advertise and data-path address as given, or the one that the system has. */
 function addressFlags(flags: Flags, context: DockerContext, remote: number | null = null) {
+  const listen = namedAddress(flags.get("listen-addr", "0.0.0.0:2377"), context, BAD_LISTEN, true);
   const advertise =
     namedAddress(flags.get("advertise-addr"), context, BAD_ADVERTISE) ?? systemAddress(context, remote);
+  if (listen === 0 && remote === null) checkLocal(advertise, context);
   const dataPath = namedAddress(
     flags.get("data-path-addr"),
     context,
@@ -153,11 +174,28 @@ function addressFlags(flags: Flags, context: DockerContext, remote: number | nul
   return { advertise, dataPath: dataPath ?? advertise };
 }
 
-function namedAddress(text: string, { tool }: DockerContext, refusal: string): number | null {
+/** An address that is none of ours does when there is just one that is: the manager's own connections need it. */
+function checkLocal(advertise: number, context: DockerContext): void {
+  const { hostNs } = context.tool.machine;
+  if (hostNs.devices().some((dev) => addressesOf(dev).some(({ local }) => local === advertise))) return;
+  try {
+    systemAddress(context, null);
+  } catch (error) {
+    throw error instanceof DockerError ? new DockerError(MUST_LISTEN) : error;
+  }
+}
+
+/** An address, or the first one of a device; null when the flag was not given. */
+function namedAddress(
+  text: string,
+  { tool }: DockerContext,
+  refusal: string,
+  anyAllowed = false,
+): number | null {
   if (text === "") return null;
   const host = text.replace(/:\d+$/, "");
   const addr = parseIp4(host);
-  if (addr !== null && addr !== 0) return addr;
+  if (addr !== null && (addr !== 0 || anyAllowed)) return addr;
   const dev = tool.machine.hostNs.device(host);
   const first = dev === undefined ? undefined : addressesOf(dev)[0];
   if (addr === 0 || first === undefined) throw new DockerError(refusal);

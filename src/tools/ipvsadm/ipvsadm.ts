@@ -15,7 +15,7 @@ import {
   setTimeouts,
   zero,
 } from "../../net/ctl/ipvs.ts";
-import { SysError, UsageError } from "../../util/errors.ts";
+import { SysError, strerror, UsageError } from "../../util/errors.ts";
 import type { Tool, ToolContext, ToolOutput } from "../tool.ts";
 import { type IpvsadmArgs, parseIpvsadm } from "./parse.ts";
 import { renderConns, renderList, renderRules } from "./render.ts";
@@ -27,6 +27,7 @@ const REFUSALS: Record<string, Record<string, string>> = {
   "service delete": { ESRCH: "No such service" },
   "dest add": { ESRCH: "Service not defined", EEXIST: "Destination already exists" },
   "dest edit": { ESRCH: "Service not defined", ENOENT: "No such destination" },
+  other: { ESRCH: "No such service" },
   "dest delete": { ESRCH: "Service not defined", ENOENT: "No such destination" },
 };
 
@@ -38,9 +39,9 @@ export const ipvsadm: Tool<IpvsadmArgs, string> = {
   failure(error, args): ToolOutput | null {
     if (error instanceof UsageError)
       return { stdout: "", stderr: `${error.message}\n`, status: error.status };
-    if (!(error instanceof SysError) || args === null || !("verb" in args)) return null;
-    const text = REFUSALS[`${args.kind} ${args.verb}`][error.code];
-    return text === undefined ? null : { stdout: "", stderr: `${text}\n`, status: 255 };
+    if (!(error instanceof SysError) || args === null) return null;
+    const words = "verb" in args ? REFUSALS[`${args.kind} ${args.verb}`] : REFUSALS.other;
+    return { stdout: "", stderr: `${words[error.code] ?? strerror(error.code)}\n`, status: 255 };
   },
 };
 
@@ -80,8 +81,13 @@ function list({ format, key }: Extract<IpvsadmArgs, { kind: "list" }>, ns: NetNs
   const services = serviceList(ns);
   if (key === null) return renderList(services, format);
   const one = services.filter((service) => JSON.stringify(service.key) === JSON.stringify(key));
-  if (one.length === 0) throw new UsageError("No such service", 255);
-  return renderList(one, format);
+  if (one.length === 0) throw new UsageError("No such service", 1);
+  return withoutTitle(renderList(one, format));
+}
+
+/** The program's version stands only above the list of all. */
+function withoutTitle(text: string): string {
+  return text.slice(text.indexOf("\n") + 1);
 }
 
 function restore(context: ToolContext): string {

@@ -81,6 +81,9 @@ const OPTIONS: Record<string, { short: string; value: boolean | "maybe" }> = {
   exact: { short: "X", value: false },
 };
 
+/** Those of the kernel that are not modelled. */
+const OTHER_SCHEDULERS = new Set(["mh", "lblc", "lblcr", "ovf", "fo", "twos"]);
+
 interface Words {
   command: string;
   options: Map<string, string>;
@@ -110,9 +113,25 @@ export function parseIpvsadm(argv: readonly string[]): IpvsadmArgs {
 function change(words: Words): IpvsadmArgs {
   const [verb, what] = words.command.split("-") as ["add" | "edit" | "delete", string];
   const key = serviceKey(words.options);
-  if (key === null) throw usage("No virtual service specified");
-  if (what === "service") return { kind: "service", verb, key, options: serviceOptions(words.options) };
+  if (key === null)
+    throw usage(`You need to supply the 'service-address' option for the '${words.command}' command`);
+  if (what === "service") {
+    const options = serviceOptions(words.options);
+    if (verb !== "delete") checkService(key, options);
+    return { kind: "service", verb, key, options };
+  }
+  if (!words.options.has("real-server"))
+    throw usage(`You need to supply the 'real-server' option for the '${words.command}' command`);
   return { kind: "dest", verb, key, dest: destSpec(words.options, key) };
+}
+
+/** What only the program refuses, not the kernel. */
+function checkService(key: ServiceKey, options: ServiceOptions): void {
+  if (key.fwmark !== 0) return;
+  if (key.port === 0 && options.persistentSec === 0)
+    throw usage("Zero port specified for non-persistent service");
+  if (options.onePacket && key.protocol !== IPPROTO_UDP)
+    throw usage("One-Packet Scheduling is only for UDP virtual services");
 }
 
 function scan(argv: readonly string[]): Words {
@@ -127,7 +146,7 @@ function scan(argv: readonly string[]): Words {
     }
     const name = optionName(word);
     if (name === undefined) {
-      if (word.startsWith("-")) throw usage(`unrecognized option '${word}'`);
+      if (word.startsWith("-")) throw new UsageError(`${word}: unknown option`, 255);
       words.rest.push(word);
       continue;
     }
@@ -137,7 +156,8 @@ function scan(argv: readonly string[]): Words {
     const has = takes === true || (takes === "maybe" && next !== undefined && /^\d+$/.test(next));
     words.options.set(name, has ? queue[++i] : "");
   }
-  if (words.command === "") throw usage("You need to supply a command");
+  if (words.command === "")
+    throw new UsageError("Try `ipvsadm -h' or 'ipvsadm --help' for more information.", 255);
   if (words.rest.length > 0 && words.command !== "set") throw usage(`unexpected argument ${words.rest[0]}`);
   return words;
 }
@@ -182,26 +202,34 @@ function serviceKey(options: Map<string, string>): ServiceKey | null {
   const mark = options.get("fwmark-service");
   if (mark !== undefined) {
     const fwmark = wholeNumber(mark, 1, 0xffffffff);
-    if (fwmark === null) throw usage("fwmark must be integer greater than zero");
+    if (fwmark === null) throw usage(`invalid fwmark value \`${mark}' specified`);
     return fwmarkService(fwmark | 0);
   }
   const tcp = options.get("tcp-service");
-  const text = tcp ?? options.get("udp-service");
+  const udp = options.get("udp-service");
+  if (tcp !== undefined && udp !== undefined) throw usage("multiple 'service-address' options specified");
+  const text = tcp ?? udp;
   if (text === undefined) return null;
   const at = addressPort(text);
-  if (at === null || at.port === null) throw usage(`illegal virtual server address[:port] specified`);
-  return { fwmark: 0, protocol: tcp !== undefined ? IPPROTO_TCP : IPPROTO_UDP, addr: at.addr, port: at.port };
+  if (at === null) throw usage(`illegal virtual server address[:port] specified`);
+  return {
+    fwmark: 0,
+    protocol: tcp !== undefined ? IPPROTO_TCP : IPPROTO_UDP,
+    addr: at.addr,
+    port: at.port ?? 0,
+  };
 }
 
 function serviceOptions(options: Map<string, string>): ServiceOptions {
   const scheduler = options.get("scheduler") ?? "wlc";
+  if (OTHER_SCHEDULERS.has(scheduler)) throw new NotModelledError(`IPVS scheduler ${scheduler}`);
   if (!(SCHEDULERS as readonly string[]).includes(scheduler))
-    throw new NotModelledError(`IPVS scheduler ${scheduler}`);
+    throw new UsageError("Scheduler or persistence engine not found", 255);
   const out = plainService(scheduler as SchedulerName);
   const persistent = options.get("persistent");
   if (persistent !== undefined) {
     const seconds = persistent === "" ? 300 : wholeNumber(persistent, 1, 31 * 24 * 3600);
-    if (seconds === null) throw usage("illegal timeout for persistent service");
+    if (seconds === null) throw usage(`invalid timeout value \`${persistent}' specified`);
     out.persistentSec = seconds;
   }
   const netmask = options.get("netmask");
@@ -220,10 +248,7 @@ function parseNetmask(text: string): number {
 }
 
 function destSpec(options: Map<string, string>, key: ServiceKey): DestSpec {
-  const server = options.get("real-server");
-  if (server === undefined)
-    throw usage("You need to supply the 'real-server' option for the 'add-server' command");
-  const at = addressPort(server);
+  const at = addressPort(options.get("real-server")!);
   if (at === null) throw usage("illegal real server address[:port] specified");
   const weight = wholeNumber(options.get("weight") ?? "1", 0, 0x7fffffff);
   if (weight === null) throw usage("illegal weight specified");
@@ -261,5 +286,5 @@ function wholeNumber(text: string, min: number, max: number): number | null {
 }
 
 function usage(message: string): UsageError {
-  return new UsageError(`${message}\nTry \`ipvsadm -h' or 'ipvsadm --help' for more information.`, 2);
+  return new UsageError(message, 2);
 }

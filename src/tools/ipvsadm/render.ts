@@ -122,15 +122,15 @@ function serviceOption({ key }: ServiceInfo): string {
 
 function ruleFlags({ options }: ServiceInfo): string {
   let out = "";
-  const flags = [options.shFallback ? "sh-fallback" : "", options.shPort ? "sh-port" : ""].filter(
-    (flag) => flag !== "",
-  );
-  if (flags.length > 0) out += ` -b ${flags.join(",")}`;
   if (options.persistentSec > 0) {
     out += ` -p ${options.persistentSec}`;
     if (options.netmask !== -1) out += ` -M ${formatIp4(options.netmask)}`;
   }
-  return options.onePacket ? `${out} -o` : out;
+  if (options.onePacket) out += " -o";
+  const flags = [options.shFallback ? "sh-fallback" : "", options.shPort ? "sh-port" : ""].filter(
+    (flag) => flag !== "",
+  );
+  return flags.length > 0 ? `${out} -b ${flags.join(",")}` : out;
 }
 
 function byKey(a: ServiceInfo, b: ServiceInfo): number {

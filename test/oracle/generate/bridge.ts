@@ -44,7 +44,7 @@ export function bridge(prng: Prng): Network {
     namespaces: ["b"],
     setup,
     stations: legs.map(({ at, stationMac: mac, hosts }) => ({ at, mac, addresses: hosts.slice(0, 2) })),
-    listeners: address === "" ? [] : [{ ns: "b", protocol: "tcp", port: 80 }],
+    listeners: address === "" || prng.below(4) > 0 ? [] : [{ ns: "b", protocol: "tcp", port: 80 }],
     legs,
     firewalls: [{ ns: "b", devs: ["br0", ...legs.map((_, i) => `p${i}`)] }],
     rules: [],

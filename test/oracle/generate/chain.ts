@@ -107,7 +107,7 @@ export function chain(prng: Prng): Network {
     setup: [...links(), ...addresses()],
     stations: legs.map(({ station }) => station),
     listeners: [
-      { ns: "c", protocol: "tcp", port: 80 },
+      ...(prng.below(3) === 0 ? [{ ns: "c", protocol: "tcp", port: 80 } as const] : []),
       ...(prng.below(2) === 0 ? [{ ns: "c", protocol: "udp", port: 53 } as const] : []),
     ],
     legs: legs.map(({ leg }) => leg),

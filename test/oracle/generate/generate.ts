@@ -10,13 +10,18 @@ export const TOPOLOGY_NAMES: readonly string[] = Object.keys(TOPOLOGIES);
 /** So few that the limit of ICMP errors of a whole namespace (50 at once) is not reached. */
 const MAX_STEPS = 45;
 
+/** Longer than a delayed ACK takes (40 ms and a tick); a case of so many steps is still over before a second. */
+const PAUSE_MS = 50;
+const PAUSED_STEPS = 9;
+
 /** Without a topology one is chosen. */
 export function generateCase(seed: number, topology?: string): Case {
   const prng = new Prng(seed, "oracle");
   const name = topology ?? prng.stream("topology").pick(TOPOLOGY_NAMES);
   const network = TOPOLOGIES[name](prng.stream("network"));
   const traffic = new Traffic(prng.stream("traffic"), network);
-  const size = 5 + prng.stream("size").below(MAX_STEPS - 5);
+  const serves = network.listeners.some(({ protocol }) => protocol === "tcp");
+  const size = 5 + prng.stream("size").below((serves ? PAUSED_STEPS : MAX_STEPS) - 5);
   while (traffic.steps.length < size) traffic.more();
   const firewall = prng.stream("firewall");
   return {
@@ -26,6 +31,7 @@ export function generateCase(seed: number, topology?: string): Case {
     rules: firewall.below(4) === 0 ? network.rules : randomRules(firewall, network),
     stations: network.stations,
     listeners: network.listeners,
+    ...(serves ? { pauseMs: PAUSE_MS } : {}),
     steps: traffic.steps.slice(0, size),
   };
 }

@@ -123,7 +123,7 @@ export function fragments(context: PacketContext): Bytes[] {
   return pieces;
 }
 
-/** A packet that is broken in one way. */
+/** A packet that is broken in one way, or of an unknown protocol. Not SCTP, whose tracking checks chunks: not modelled. */
 export function damagedPacket(context: PacketContext): Bytes {
   const { prng, src, dst } = context;
   const base = usual(context, IPPROTO_UDP);
@@ -151,7 +151,7 @@ export function damagedPacket(context: PacketContext): Bytes {
         udp({ src, dst, sport: 40000, dport: 53, length: prng.pick([4, 500, 8]) }, pattern(30, 0)),
       );
     case 9:
-      return ipv4({ ...base, protocol: prng.pick([0, 2, 47, 132, 253, 255]) }, body);
+      return ipv4({ ...base, protocol: prng.pick([0, 2, 47, 253, 255]) }, body);
     default:
       return ipv4({ ...base, protocol: IPPROTO_TCP }, body.subarray(0, prng.pick([4, 10, 19])));
   }

@@ -64,7 +64,7 @@ function router(prng: Prng): Network {
     setup,
     stations: legs.map(({ station }) => station),
     listeners:
-      prng.below(2) === 0
+      prng.below(3) === 0
         ? [
             { ns: "r", protocol: "tcp", port: 80 },
             { ns: "r", protocol: "udp", port: 53 },

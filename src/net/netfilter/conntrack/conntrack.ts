@@ -4,9 +4,9 @@
  */
 import { ipIsFragment } from "../../../wire/ipv4.ts";
 import {
-  type Hook,
   HOOK_NEEDS_CT,
   HOOK_NEEDS_FRAGMENT,
+  type Hook,
   NF_ACCEPT,
   NF_INET_LOCAL_IN,
   NF_INET_LOCAL_OUT,

@@ -1,0 +1,64 @@
+/** Single packets by hand, and what a host answers to them. */
+import { beforeAll, expect, it } from "vitest";
+import { createLab, type LabHandle } from "../../src/index.ts";
+
+const PAGE = `---
+seed: 1
+segments:
+  left: { subnet: 192.168.1.0/24, latency: 200us }
+  right: { subnet: 192.168.2.0/24, latency: 300us }
+machines:
+  client: { left: 192.168.1.10, gateway: 192.168.1.1 }
+  router: { left: 192.168.1.1, right: 192.168.2.1, forward: true, gateway: none }
+  server: { right: 192.168.2.10, gateway: 192.168.2.1 }
+---
+`;
+let lab: LabHandle;
+
+beforeAll(() => {
+  lab = createLab({ source: PAGE });
+  lab.shell("server", "whoami 8080 &");
+  lab.shell("client", "ping -c 1 192.168.2.10");
+});
+
+/** The line about the answer to one packet. */
+function answer(words: string): string {
+  return lab.shell("client", `sleep 2; hping3 -c 1 ${words} 192.168.2.10`).stdout.split("\n")[1];
+}
+
+it("a SYN is answered by SYN-ACK, at a closed port by RST", () => {
+  expect(answer("-S -p 8080")).toMatch(
+    /^len=44 ip=192\.168\.2\.10 ttl=63 DF id=0 sport=8080 flags=SA seq=0 win=64240 rtt=1\.0 ms$/,
+  );
+  expect(answer("-S -p 81")).toMatch(/^len=40 .* flags=RA seq=0 win=0 /);
+});
+
+it("an ACK out of nowhere is answered by RST with its own number, a RST by nothing", () => {
+  expect(answer("-A -p 8080 -L 1234")).toMatch(/ flags=R seq=0 win=0 /);
+  expect(answer("-R -p 8080")).toBe("");
+});
+
+it("says where the time to live ended", () => {
+  expect(answer("-S -p 8080 -t 1")).toBe("TTL 0 during transit from ip=192.168.1.1 name=UNKNOWN");
+});
+
+it("sends UDP and ICMP, with data", () => {
+  expect(answer("--udp -p 99")).toBe("ICMP Port Unreachable from ip=192.168.2.10 name=UNKNOWN");
+  expect(answer("--icmp -d 100")).toMatch(
+    /^len=128 ip=192\.168\.2\.10 ttl=63 id=\d+ icmp_seq=0 rtt=1\.0 ms$/,
+  );
+});
+
+it("counts", () => {
+  const { stdout, stderr } = lab.shell(
+    "client",
+    "hping3 -S -p 8080 -c 3 -i u10000 -s 5000 -w 1000 192.168.2.10",
+  );
+  expect(stdout).toMatch(
+    /^HPING 192\.168\.2\.10 \(eth0 192\.168\.2\.10\): S set, 40 headers \+ 0 data bytes\n/,
+  );
+  expect(stdout.split("\n")).toHaveLength(5);
+  expect(stderr).toBe(
+    "\n--- 192.168.2.10 hping statistic ---\n3 packets transmitted, 3 packets received, 0% packet loss\nround-trip min/avg/max = 1.0/1.0/1.0 ms\n",
+  );
+});
