@@ -7,7 +7,6 @@ import { scaleRows } from "./scale.ts";
 import { stageRows } from "./stages.ts";
 import { streamRows } from "./streams.ts";
 
-const NAME_WIDTH = 41;
 /** Groups whose unit is a packet. */
 const PACKET_GROUPS = new Set(["end to end", "leg"]);
 
@@ -15,10 +14,15 @@ function duration(ns: number): string {
   return ns < 1e6 ? `${ns.toFixed(ns < 100 ? 1 : 0)} ns` : `${(ns / 1e6).toFixed(1)} ms`;
 }
 
-/** Columns: name, CPU time, thousands of packets a second, multiples of the calibration step, note; at most 80 wide. */
+/** Columns: name, CPU time, thousands of packets a second, multiples of the calibration step, note; 80 wide. */
+function columns(name: string, time: string, rate: string, steps: string, note: string): string {
+  const line = `${name.padEnd(40)}${time.padStart(10)}${rate.padStart(9)}${steps.padStart(7)}  ${note}`;
+  return `${line.trimEnd()}\n`;
+}
+
 function line({ group, name, ns, note }: Row, stepNs: number): string {
   const rate = PACKET_GROUPS.has(group) ? `${(1e6 / ns).toFixed(0)} k/s` : "";
-  return `${name.padEnd(NAME_WIDTH)}${duration(ns).padStart(11)}${rate.padStart(9)}${(ns / stepNs).toFixed(0).padStart(9)}  ${note}`.trimEnd();
+  return columns(name, duration(ns), rate, ns < 1e6 ? (ns / stepNs).toFixed(0) : "", note);
 }
 
 function jsonPath(argv: readonly string[]): string | null {
@@ -33,7 +37,7 @@ function print(rows: readonly Row[], stepNs: number): void {
   for (const row of rows) {
     if (row.group !== group) process.stdout.write(`\n${row.group}\n`);
     group = row.group;
-    process.stdout.write(`${line(row, stepNs)}\n`);
+    process.stdout.write(line(row, stepNs));
   }
 }
 
@@ -41,9 +45,7 @@ function main(): void {
   const file = jsonPath(process.argv.slice(2));
   const stepNs = calibrate();
   process.stdout.write(`node ${process.versions.node}, calibration step ${stepNs.toFixed(2)} ns\n`);
-  process.stdout.write(
-    `${"".padEnd(NAME_WIDTH)}${"CPU".padStart(11)}${"rate".padStart(9)}${"steps".padStart(9)}\n`,
-  );
+  process.stdout.write(columns("", "CPU", "rate", "steps", ""));
   const all: Row[] = [];
   const lab = new IngressLab();
   for (const part of [() => streamRows(lab), () => stageRows(lab), () => scaleRows(lab), labRows]) {

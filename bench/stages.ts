@@ -2,6 +2,8 @@
  * Single stages on the state of the running lab: the real rule sets, tables and connections of its namespaces. Each call
  * leaves everything as it was, so that the next one finds the same.
  */
+import { brFdbFind } from "../src/net/bridge/br-fdb-local.ts";
+import { bridgeOf } from "../src/net/bridge/br-private.ts";
 import { ETH_HLEN, ethTypeTrans } from "../src/net/core/dev.ts";
 import { NF_INET_FORWARD, type NF_INET_LOCAL_IN, NF_INET_PRE_ROUTING } from "../src/net/core/hooks.ts";
 import type { NetDevice } from "../src/net/core/net-device.ts";
@@ -94,7 +96,7 @@ function routeStages(lab: IngressLab, dev: NetDevice): Stage[] {
   return [
     {
       name: "FIB lookup",
-      note: `${net.rules.index(RT_TABLE_LOCAL) === null ? 0 : 1} table`,
+      note: "table local",
       run: () => {
         if (net.rules.index(RT_TABLE_LOCAL).lookup(daddr, 0, 0, RT_SCOPE_UNIVERSE) === null) blackHole++;
       },
@@ -166,6 +168,8 @@ function tableStage(
 function lookupStages(lab: IngressLab, sbox: NetNs): Stage[] {
   const [conn] = ipvsOf(sbox).conns.list();
   const { conns } = ipvsOf(sbox);
+  const br = bridgeOf(lab.lab.machine("manager").netns("ovl-ingress").device("br0")!)!;
+  const { addrHi, addrLo } = sbox.device("eth0")!;
   const udp = udpOf(lab.taskNs);
   return [
     {
@@ -173,6 +177,13 @@ function lookupStages(lab: IngressLab, sbox: NetNs): Stage[] {
       note: `${conns.size} entries`,
       run: () => {
         if (conns.findIn(conn.protocol, conn.caddr, conn.cport, conn.vaddr, conn.vport) === null) blackHole++;
+      },
+    },
+    {
+      name: "bridge FDB lookup",
+      note: `${br.fdb.size} entries`,
+      run: () => {
+        if (brFdbFind(br, addrHi, addrLo, 0) === null) blackHole++;
       },
     },
     {
@@ -201,21 +212,19 @@ function eventStage(lab: IngressLab): Stage {
   };
 }
 
-/** CPU ns a packet of one machine's part of the way. `frames` arrive at `dev`; `arrived` counts what comes out. */
+/** CPU ns a packet of a part of the way. `inject` lets a frame in, `arrived` counts what came out so far. */
 function leg(
-  lab: IngressLab,
   name: string,
-  dev: NetDevice,
   frames: readonly Uint8Array[],
+  inject: (frame: Uint8Array) => void,
   arrived: () => number,
 ): Row {
-  const { pool } = lab.lab;
   const results: number[] = [];
   for (let round = 0; round <= LEG_ROUNDS; round++) {
     const before = arrived();
     const start = cpuNs();
     for (let i = 0; i < LEG_PACKETS; i++) {
-      nicReceive(dev, pool.from(frames[i % frames.length]));
+      inject(frames[i % frames.length]);
       if (i % 64 === 63) arrived();
     }
     if (round > 0) results.push((cpuNs() - start) / LEG_PACKETS);
@@ -224,27 +233,46 @@ function leg(
   return { group: "leg", name, ns: median(results), note: "" };
 }
 
-/** The two machines of the way, each alone: the manager's output is caught at its card and is the worker's input. */
+/** Copies of the frames of that length that arrive at a device while `work` runs. */
+function framesAt(dev: NetDevice, lenBytes: number, work: () => void): Uint8Array[] {
+  const seen: Uint8Array[] = [];
+  dev.tap = {
+    frame: (_dev, skb, off, outgoing) => {
+      if (!outgoing && skb.tail - off === lenBytes) seen.push(skb.bytes.slice(off, skb.tail));
+    },
+  };
+  work();
+  dev.tap = null;
+  return seen;
+}
+
+/** Parts of the way, each alone: what the manager sends is caught at its card and is the worker's input. */
 export function legRows(lab: IngressLab): Row[] {
+  const { pool } = lab.lab;
   const manager = lab.lab.cardOn("lan", "manager")!;
   const worker = lab.lab.cardOn("lan", "worker")!;
+  const port = lab.lab.machine("manager").netns("ovl-ingress").device("veth0")!;
+  const frames = lab.frames(64, 60, PORT);
+  const inner = framesAt(port, 60, () => lab.send(frames, 64));
+  const wrapped = framesAt(worker, 110, () => lab.send(frames, 64));
   const nic = nicOf(manager)!;
   const cable = nic.port;
-  const wrapped: Uint8Array[] = [];
-  const frames = lab.frames(64, 60, PORT);
   let caught = 0;
   nic.port = {
     transmit: (skb) => {
       caught++;
-      if (wrapped.length < frames.length) wrapped.push(skb.bytes.slice(skb.data, skb.tail));
       skb.consume();
     },
   };
-  const first = leg(lab, "manager: card to card", manager, frames, () => caught);
+  const receive = (dev: NetDevice) => (frame: Uint8Array) => nicReceive(dev, pool.from(frame));
+  const rows = [
+    leg("manager: card to card", frames, receive(manager), () => caught),
+    leg("of that: overlay bridge, VXLAN, card", inner, receive(port), () => caught),
+  ];
   nic.port = cable;
-  const second = leg(lab, "worker: card to socket", worker, wrapped, () => lab.drain());
+  rows.push(leg("worker: card to socket", wrapped, receive(worker), () => lab.drain()));
   lab.lab.wait(MS);
-  return [first, second];
+  return rows;
 }
 
 export function stageRows(lab: IngressLab): Row[] {

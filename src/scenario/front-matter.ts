@@ -2,7 +2,7 @@
  * The front matter of a lab page: YAML to a {@link LabSpec}. The shape is checked by a schema, the meaning (addresses,
  * names) in `front-matter-check.ts`; every error names the place of the key or value in the page.
  */
-import { type Document, isMap, isNode, isPair, isScalar, parseDocument } from "yaml";
+import { type Document, isMap, isNode, isPair, isScalar, parseDocument, visit } from "yaml";
 import { z } from "zod";
 import { nearest } from "./shell/command-names.ts";
 import type { SourceText } from "./source-text.ts";
@@ -118,11 +118,28 @@ export function parseFrontMatter(
   const bad = document.errors[0];
   if (bad !== undefined)
     throw source.errorAt(from + bad.pos[0], `the front matter is not YAML: ${bad.message}`);
+  refuseOddNodes(document, from, source);
   const places = new FrontMatterPlaces(document, from, source);
   const value: unknown = document.toJS() ?? {};
   const result = schema.safeParse(value);
   if (result.success) return { data: result.data, places };
   throw complaintError(complaints(result.error)[0], value, places);
+}
+
+/** What YAML allows and a lab page does not: aliases, and keys that are no words. */
+function refuseOddNodes(document: Document, from: number, source: SourceText): void {
+  visit(document, {
+    Alias: (_, alias) => {
+      throw source.errorAt(
+        from + alias.range![0],
+        `\`*${alias.source}\` is a YAML alias: write the value out, or put it in quotes`,
+      );
+    },
+    Pair: (_, { key }) => {
+      if (isNode(key) && !isScalar(key))
+        throw source.errorAt(from + key.range![0], "a list or map as a key: expected a word");
+    },
+  });
 }
 
 /** The message of a ZodError is the JSON text of what it found wrong, in the order of the schema. */

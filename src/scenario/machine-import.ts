@@ -38,14 +38,15 @@ export function importedMachine(
     throw places.errorAtValue([...path, "import"], `there is no file \`${file}\` beside the page`);
   const dump = parseDump(file, text);
   const listen = listenOf(keys.listen, namespaceNames(dump), [...path, "listen"], places);
-  const nics = cardsOf(dump).flatMap(({ name, mac, addresses }): NicSpec[] => {
+  const cards = cardsOf(dump);
+  const nics = cards.flatMap(({ name, mac, addresses }): NicSpec[] => {
     for (const segment of segments)
       for (const address of addresses)
         if ((address & prefixToMask(segment.prefixLen)) === segment.network)
           return [{ segment: segment.name, address, mac, dev: name }];
     return [];
   });
-  if (nics.length === 0)
+  if (nics.length === 0 && cards.length > 0)
     throw places.errorAtValue(
       [...path, "import"],
       `no card of \`${file}\` has an address in a segment of this lab`,

@@ -3,7 +3,7 @@
  * swarm. What the `docker` command does, it asks here.
  */
 import type { Machine } from "../host/machine.ts";
-import { type Co, sleep } from "../host/process.ts";
+import { type Co, type Process, sleep } from "../host/process.ts";
 import type { Sim } from "../sim/sim.ts";
 import type { Prng } from "../util/prng.ts";
 import { formatIp4 } from "../wire/address.ts";
@@ -24,9 +24,16 @@ import { type Certificate, ManagerPort } from "./manager/manager-port.ts";
 import { type Role, type TaskObject, taskContainerName } from "./manager/objects.ts";
 import { type Attachment, NetworkController } from "./network/controller.ts";
 import type { NetworkDb, TableWatcher } from "./network/network-db.ts";
-import { taskPin } from "./pins.ts";
 import { RegistryClient } from "./registry.ts";
-import { ALREADY_MEMBER, leaveRefusal, NO_SWARM, NOT_MANAGER, NOT_PART } from "./swarm-errors.ts";
+import {
+  ALREADY_MEMBER,
+  JOIN_TIMEOUT,
+  leaveRefusal,
+  NO_SWARM,
+  NOT_MANAGER,
+  NOT_PART,
+} from "./swarm-errors.ts";
+import { taskAttachments } from "./task-attachments.ts";
 
 /** How this engine is part of a swarm. */
 export interface Membership {
@@ -65,6 +72,8 @@ export class Engine {
   /** Identifier of the daemon, as `docker info` shows it. */
   readonly id: string;
   membership: Membership | null = null;
+  /** A join that goes on in the background. */
+  joining: Process | null = null;
   /** The machine lost its power; what this engine still wanted to do is not done. */
   halted = false;
   readonly daemon: Daemon;
@@ -139,13 +148,31 @@ export class Engine {
 
   /** `docker swarm join`: by the wire, with the errors that Docker has for a manager that does not answer. */
   *joinSwarm(request: Omit<JoinRequest, "description">, addresses: JoinAddresses): Co<Membership> {
-    if (this.membership !== null) throw new DockerError(ALREADY_MEMBER);
-    const certificate = yield* obtainCertificate(this.daemon, this.fabric.meanings, {
-      ...request,
-      description: this.describe(addresses.advertise),
-    });
-    yield* sleep(CERTIFIED_NS);
-    return this.enter(certificate, addresses, request.remote);
+    if (this.membership !== null || this.joining !== null) throw new DockerError(ALREADY_MEMBER);
+    const full = { ...request, description: this.describe(addresses.advertise) };
+    try {
+      const certificate = yield* obtainCertificate(this.daemon, this.fabric.meanings, full);
+      yield* sleep(CERTIFIED_NS);
+      return this.enter(certificate, addresses, request.remote);
+    } catch (error) {
+      if (error instanceof DockerError && error.message === JOIN_TIMEOUT)
+        this.joining = this.daemon.go(() => this.keepJoining(full, addresses));
+      throw error;
+    }
+  }
+
+  /** The attempt that `docker swarm join` has given up waiting for. */
+  private *keepJoining(request: JoinRequest, addresses: JoinAddresses): Co<void> {
+    while (this.joining !== null) {
+      try {
+        const certificate = yield* obtainCertificate(this.daemon, this.fabric.meanings, request);
+        this.joining = null;
+        this.enter(certificate, addresses, request.remote);
+      } catch (error) {
+        if (!(error instanceof DockerError)) throw error;
+        if (error.message !== JOIN_TIMEOUT) this.joining = null;
+      }
+    }
   }
 
   /** This machine as a manager sees it. */
@@ -156,6 +183,11 @@ export class Engine {
   /** `docker swarm leave`. */
   leaveSwarm(force: boolean): void {
     const { membership } = this;
+    if (this.joining !== null) {
+      this.joining.kill(9);
+      this.joining = null;
+      return;
+    }
     if (membership === null) throw new DockerError(NOT_PART);
     const { cluster, nodeId } = membership;
     if (this.role === "manager" && !force) throw new DockerError(leaveRefusal(cluster.managers.size));
@@ -226,7 +258,7 @@ export class Engine {
       hostPorts: task.ports.filter((port) => port.mode === "host"),
       autoRemove: false,
     });
-    this.attachments.set(container, this.taskAttachments(task, container));
+    this.attachments.set(container, this.attachmentsOf(task, container));
     return container;
   }
 
@@ -312,43 +344,18 @@ export class Engine {
     else port.close();
   }
 
+  private attachmentsOf(task: TaskObject, container: Container): Attachment[] {
+    const { networks } = this.membership!.cluster.store;
+    const list = taskAttachments(task, container.shortId, networks, this.fabric.pins, this.prng);
+    if (list.length > 0) return list;
+    const bridge = this.controller.findNetwork("bridge")!;
+    return [{ networkId: bridge.id, addr: 0, service: null, aliases: [] }];
+  }
+
   private dropTask(container: Container): void {
     container.onExit = null;
     container.kill(9);
     this.removeContainer(container);
-  }
-
-  /** Networks of a task in the order in which its container joins them: that of a map, so any order. */
-  private taskAttachments(task: TaskObject, container: Container): Attachment[] {
-    const network = (id: string) => this.membership!.cluster.store.networks.get(id)!;
-    const list = task.networks.map(({ networkId, addr }): Attachment => {
-      const vip = task.vips.find((candidate) => candidate.networkId === networkId);
-      const ports = network(networkId).ingress ? task.ports.filter((port) => port.mode === "ingress") : [];
-      return {
-        networkId,
-        addr,
-        service: {
-          serviceId: task.serviceId,
-          serviceName: task.serviceName,
-          virtualIp: vip?.addr ?? 0,
-          ingressPorts: ports,
-        },
-        aliases: [container.shortId],
-      };
-    });
-    if (list.length === 0) {
-      const bridge = this.controller.findNetwork("bridge")!;
-      return [{ networkId: bridge.id, addr: 0, service: null, aliases: [] }];
-    }
-    const pinned = taskPin(this.fabric.pins, task)?.addresses;
-    this.prng.shuffle(list);
-    if (pinned === undefined) return list;
-    const order = Object.keys(pinned);
-    const rank = ({ networkId }: Attachment): number => {
-      const i = order.indexOf(network(networkId).name);
-      return i < 0 ? order.length : i;
-    };
-    return list.sort((a, b) => rank(a) - rank(b));
   }
 }
 

@@ -82,6 +82,16 @@ describe("front matter", () => {
       "x.md:8:33: unknown machine `nosuch`; there is: a, m",
     ],
     [
+      "a YAML alias",
+      with_("/24 }", "/24, bandwidth: *fast }"),
+      "x.md:4:47: `*fast` is a YAML alias: write the value out, or put it in quotes",
+    ],
+    [
+      "a map as a key",
+      `${FRONT}pins: { { tasks: {} } }\n`,
+      "x.md:8:9: a list or map as a key: expected a word",
+    ],
+    [
       "bad YAML",
       "seed: [1\nmachines: {\n",
       "x.md:3:1: the front matter is not YAML: Flow sequence in block collection must be sufficiently indented and end with a ]",

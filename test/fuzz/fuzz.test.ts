@@ -2,13 +2,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { change } from "./frame.ts";
-import { broken, steps } from "./property.ts";
+import { broken, ordeals } from "./property.ts";
 import { World } from "./world.ts";
 
 test("any frames at any devices: nothing throws, no buffer is lost, every connection ends", () => {
   fc.assert(
-    fc.property(steps(40), (run) => {
-      expect(broken(run)).toBe("");
+    fc.property(ordeals(40), (ordeal) => {
+      expect(broken(ordeal)).toBe("");
     }),
     { seed: 20, numRuns: 12 },
   );

@@ -4,7 +4,7 @@
  */
 import { parseArgs } from "node:util";
 import fc from "fast-check";
-import { broken, steps } from "./property.ts";
+import { broken, ordeals } from "./property.ts";
 
 const { values } = parseArgs({
   options: {
@@ -17,8 +17,8 @@ const { values } = parseArgs({
 const seed = Number(values.seed);
 const numRuns = Number(values.count);
 const started = performance.now();
-const property = fc.property(steps(Number(values.frames)), (run) => {
-  const wrong = broken(run);
+const property = fc.property(ordeals(Number(values.frames)), (ordeal) => {
+  const wrong = broken(ordeal);
   if (wrong !== "") throw new Error(wrong);
 });
 const result = fc.check(property, { seed, numRuns, endOnFailure: false, interruptAfterTimeLimit: 3_600_000 });

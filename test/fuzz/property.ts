@@ -21,16 +21,25 @@ const step: fc.Arbitrary<Step> = fc.record({
   ),
 });
 
-/** Up to `length` frames into one lab, then all its timers. */
-export function steps(length: number): fc.Arbitrary<Step[]> {
-  return fc.array(step, { minLength: 1, maxLength: length, size: "max" });
+/** What happens to one lab: its kind, and the frames that come. */
+export interface Ordeal {
+  readonly encrypted: boolean;
+  readonly steps: readonly Step[];
 }
 
-/** Text of what a run of steps breaks, "" when nothing. */
-export function broken(run: readonly Step[]): string {
-  const world = new World();
+/** Up to `length` frames into one lab. */
+export function ordeals(length: number): fc.Arbitrary<Ordeal> {
+  return fc.record({
+    encrypted: fc.boolean(),
+    steps: fc.array(step, { minLength: 1, maxLength: length, size: "max" }),
+  });
+}
+
+/** Text of what an ordeal breaks, "" when nothing. */
+export function broken({ encrypted, steps }: Ordeal): string {
+  const world = new World(encrypted);
   world.live.startCapture("fuzz", false);
-  for (const one of run) {
+  for (const one of steps) {
     world.inject(one);
     const wrong = world.violations();
     if (wrong.length > 0) return wrong.join("\n");

@@ -24,7 +24,7 @@ export interface Step {
   readonly waitMs: number;
 }
 
-const PAGE = `---
+const page = (encrypted: boolean): string => `---
 seed: 5
 segments:
   lan: { subnet: 192.168.200.0/24, latency: 200us, bandwidth: 1Gbit, mtu: 1500 }
@@ -42,7 +42,7 @@ m$ docker swarm join-token -q worker
 <token>
 w1$ docker swarm join --token <token> 192.168.200.10:2377
 w2$ docker swarm join --token <token> 192.168.200.10:2377
-m$ docker network create -d overlay mynet
+m$ docker network create -d overlay ${encrypted ? "--opt encrypted " : ""}mynet
 m$ docker service create -d --name web --network mynet -p 8080:80 -p 5300:5353/udp --replicas 2 whoami
 lab$ wait 20s
 lab$ capture start words
@@ -64,10 +64,11 @@ export class World {
   readonly devices: NetDevice[] = [];
   readonly words: Vocabulary;
 
-  constructor() {
-    const page = new PageRun(loadPage("fuzz.md", PAGE), { traces: true, recordRun: false });
-    page.run();
-    this.live = page.live;
+  /** `encrypted`: the network of the service is, so that its frames travel in ESP. */
+  constructor(encrypted = false) {
+    const run = new PageRun(loadPage("fuzz.md", page(encrypted)), { traces: true, recordRun: false });
+    run.run();
+    this.live = run.live;
     const { lab } = this.live;
     for (const machine of lab.machines.values())
       for (const ns of machine.kernel.namespaces) this.devices.push(...ns.devices());

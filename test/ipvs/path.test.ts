@@ -294,4 +294,31 @@ describe("other services", () => {
     bench.wait(55);
     expect(template()![1]).toBeGreaterThan(50);
   });
+
+  it("a template of a backend of weight 0 gives way to one that stays, with expire_quiescent_template", () => {
+    bench = new Bench(["ipvsadm -A -f 256 -s nq -p 300", ...TWO.slice(1)], {
+      "vs.expire_quiescent_template": "1",
+    });
+    expect(cards(bench.tcp(1, "S"))).toEqual([2]);
+    bench.run("ipvsadm -e -f 256 -r 10.0.2.2:0 -m -w 0");
+    expect(cards(bench.tcp(2, "S"))).toEqual([1]);
+    bench.run("ipvsadm -a -f 256 -r 10.0.3.2:0 -m -w 5");
+    expect(cards(bench.tcp(3, "S"))).toEqual([1]);
+    expect(cards(bench.tcp(1, "A"))).toEqual([2]);
+  });
+
+  it("an error that the director itself sends about a directly routed flow counts as a reply", () => {
+    bench = new Bench(["ipvsadm -A -u 10.1.0.1:53 -s rr", "ipvsadm -a -u 10.1.0.1:53 -r 10.0.1.2:53 -g"]);
+    expect(cards(bench.udp(7, 53))).toEqual([1]);
+    const [error] = bench.udp(7, 53, { ttl: 1 });
+    expect([error.card, error.src, error.bytes[34]]).toEqual([0, "10.1.0.1", 11]);
+    bench.wait(2.1);
+    expect(bench.run("ipvsadm -Ln --stats | tail -1").trim().split(/\s+/).slice(2)).toEqual([
+      "1",
+      "2",
+      "1",
+      "64",
+      "60",
+    ]);
+  });
 });

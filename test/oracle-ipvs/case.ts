@@ -142,13 +142,15 @@ class Generator {
 
   private addService(): void {
     const scheduler = this.pick(["rr", "rr", "wrr", "wrr", "lc", "wlc", "sh", "dh", "sed", "nq"]);
-    const byMark = this.services.every(({ port }) => port !== 0) && this.chance(1, 2);
+    const anyPort = this.services.every(({ port }) => port !== 0);
+    const byMark = anyPort && this.chance(1, 2);
+    const whole = anyPort && !byMark && this.chance(1, 6);
     const protocol = this.pick([IPPROTO_TCP, IPPROTO_TCP, IPPROTO_UDP]);
-    const port = byMark ? 0 : 8000 + this.services.length;
+    const port = byMark || whole ? 0 : 8000 + this.services.length;
     const name = byMark ? "-f 256" : `${protocol === IPPROTO_TCP ? "-t" : "-u"} ${VIP}:${port}`;
     const protocols = byMark ? [IPPROTO_TCP, IPPROTO_UDP] : [protocol];
     let options = "";
-    if (this.chance(1, 4))
+    if (whole || this.chance(1, 4))
       options += ` -p ${this.pick([300, 50])}${this.chance(1, 2) ? " -M 255.255.255.254" : ""}`;
     if (scheduler === "sh" && this.chance(1, 2))
       options += ` -b ${this.pick(["sh-port", "sh-fallback", "sh-fallback,sh-port"])}`;

@@ -22,9 +22,6 @@ export interface Difference {
   readonly text: string;
 }
 
-/** Out of a range NAT chooses at random. */
-const PORT_RANGE = /\b\d+-\d+\b/g;
-
 /** Ports and ICMP ids in the frames of the stations, and every number of five digits or less in the rules. */
 function knownPorts(one: Case): Set<number> {
   const known = new Set<number>(one.listeners.map(({ port }) => port));
@@ -40,7 +37,7 @@ function knownPorts(one: Case): Set<number> {
     known.add(get16(bytes, l4 + 2));
   }
   for (const { run } of [...one.setup, ...one.rules])
-    for (const [, number] of run.replace(PORT_RANGE, "").matchAll(/\b(\d{1,5})\b/g)) known.add(Number(number));
+    for (const [, number] of run.matchAll(/\b(\d{1,5})\b/g)) known.add(Number(number));
   return known;
 }
 

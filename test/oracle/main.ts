@@ -1,6 +1,12 @@
 /**
- * `npm run oracle -- [--count N] [--seed S] [--topology X] [--keep FILE] [--go-on]`: compares meshwire with the kernel of this
- * machine, case by case. Prints the seed and the smallest case of a difference. Exit status 1 when there was one.
+ * Compares meshwire with the kernel of this machine, case by case: `npm run oracle -- [--count N] [--seed S] [--topology X]`.
+ * Prints the seed and the smallest case of a difference. Exit status 1 when there was one.
+ *
+ *     --go-on         does not stop at the first difference
+ *     --whole         shows the whole case instead of the smallest
+ *     --brief         leaves links, addresses and routes out of the report
+ *     --keep FILE     writes the case, to become one of cases/
+ *     --ip-options    also packets with IP options
  */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -19,6 +25,7 @@ const { values } = parseArgs({
     keep: { type: "string" },
     "go-on": { type: "boolean", default: false },
     brief: { type: "boolean", default: false },
+    "ip-options": { type: "boolean", default: false },
     whole: { type: "boolean", default: false },
   },
 });
@@ -69,7 +76,7 @@ function main(): number {
   let differing = 0;
   try {
     for (let seed = first; seed < first + count; seed++) {
-      const one = generateCase(seed, values.topology);
+      const one = generateCase(seed, values.topology, values["ip-options"]);
       const difference = differenceIn(one, legacy);
       if (process.stdout.isTTY || (seed - first + 1) % 100 === 0)
         process.stdout.write(`${seed - first + 1}/${count} cases, ${differing} differ\n`);

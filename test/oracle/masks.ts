@@ -155,7 +155,9 @@ export class Masks {
   /** By the header: the port may have been translated. */
   private isVxlan(off: number): boolean {
     const { real } = this;
-    return real.length >= off + VXLAN_HLEN + ETH_HLEN && get32(real, off) === VXLAN_FLAGS && real[off + 7] === 0;
+    return (
+      real.length >= off + VXLAN_HLEN + ETH_HLEN && get32(real, off) === VXLAN_FLAGS && real[off + 7] === 0
+    );
   }
 
   /** Adds the checksum of a transport header: unless it is cut off, not used, or finished already. */

@@ -16,6 +16,7 @@ import type { Seen, Side } from "./side.ts";
 const MACHINE = "m";
 /** Virtual time that a frame gets to come to rest: far below every timer. */
 const STEP_NS = 2 * MS;
+const DRAIN_NS = 60_000 * MS;
 
 const SPEC: Omit<LabSpec, "seed"> = {
   segments: [],
@@ -60,10 +61,12 @@ function* hold(open: (process: Process) => unknown, process: Process): Co<number
 export class MeshSide implements Side {
   private readonly live: LiveLab;
   private readonly world: NetNs;
-  private seen: Seen[] = [];
+  private readonly serves: boolean;
+  private readonly seen: Seen[] = [];
 
   constructor(one: Case, seed: number) {
     this.live = new LiveLab({ ...SPEC, seed }, new Map(), false);
+    this.serves = one.listeners.length > 0;
     const machine = this.live.lab.machine(MACHINE);
     machine.kernel.bridgeNetfilter = true;
     for (const name of allNamespaces(one)) this.run({ ns: "host", run: `ip netns add ${name}` });
@@ -96,14 +99,11 @@ export class MeshSide implements Side {
     return this.run({ ns, run: command });
   }
 
-  /** Bugs that show only at the end: packets that nobody owns. */
+  /** Lets every queue of neighbours and fragments time out; then nobody may hold a packet, unless a server does. */
   close(): void {
-    this.live.lab.wait(60_000 * MS);
-  }
-
-  /** Packets handed out; those that wait in neighbour, fragment and socket queues are among them. */
-  get outstanding(): number {
-    return this.live.lab.pool.outstanding;
+    const { lab } = this.live;
+    lab.wait(DRAIN_NS);
+    if (!this.serves && lab.pool.outstanding !== 0) throw new Error(`${lab.pool.outstanding} packets leaked`);
   }
 
   private run({ ns, run }: Command): string {

@@ -167,13 +167,17 @@ describe("docker swarm join", () => {
     expect(refused.status).toBe(1);
   });
 
-  it("gives up after 20 s when nothing answers", () => {
+  it("gives up after 20 s when nothing answers, and goes on in the background", () => {
     const lab = swarmLab();
     docker(lab, MANAGER, "swarm init --advertise-addr 192.168.200.10");
     run(lab, MANAGER, iptablesTool, "-I INPUT -p tcp --dport 2377 -j DROP");
     const before = lab.sim.now;
     expect(remote(lab, "192.168.200.10:2377").stderr).toContain("Timeout was reached before node joined.");
     expect((lab.sim.now - before) / SEC).toBeCloseTo(20, 0);
+    expect(docker(lab, WORKER, "info").stdout).toContain(" Swarm: pending\n");
+    run(lab, MANAGER, iptablesTool, "-F INPUT");
+    lab.wait(30 * SEC);
+    expect(stateOf(lab, WORKER)).toBe("Ready");
   });
 
   it("checks both halves of the token", () => {

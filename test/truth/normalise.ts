@@ -217,8 +217,8 @@ class FrameReader {
 
   /** What differs from run to run left out: a probe's time, and what is in a DNS message. */
   private udpDigest(a: string, b: string, start: number, end: number): string {
-    if (isProbe(b)) return this.digest(Math.min(start + PROBE_HEADER, end), end);
-    return isDns(a) || isDns(b) ? this.dnsDigest(start, end) : this.digest(start, end);
+    if (isDns(a) || isDns(b)) return this.dnsDigest(start, end);
+    return this.digest(isProbe(a, b) ? Math.min(start + PROBE_HEADER, end) : start, end);
   }
 
   /** A DNS message without its identifier and the client cookie at its end (RFC 7873). */
@@ -250,10 +250,10 @@ function push(map: Map<string, string[]>, key: string, line: string): void {
   map.set(key, list);
 }
 
-/** The ports that tracepath's probes go to; each begins with its number and the time. */
-function isProbe(end: string): boolean {
-  const port = Number(end.split(":")[1]);
-  return port >= 44444 && port < 44444 + 64;
+/** From a port of its own to one of those of tracepath: such a probe begins with its number and the time. */
+function isProbe(from: string, to: string): boolean {
+  const [source, port] = [from, to].map((end) => Number(end.split(":")[1]));
+  return source >= EPHEMERAL && port >= 44444 && port < 44444 + 64;
 }
 
 const PROBE_HEADER = 24;

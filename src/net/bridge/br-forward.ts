@@ -35,6 +35,12 @@ export function brForward(to: BridgePort | null, from: BridgePort | null, skb: S
   if (!localRcv) skb.drop(DROP.BRIDGE_NO_EGRESS);
 }
 
+/** What the bridge itself sends to a group or to all goes to every port, whatever its settings. */
+function takesFlood(port: BridgePort, type: BrPktType, localOrig: boolean): boolean {
+  if (type === BR_PKT_UNICAST) return port.flood;
+  return localOrig || (type === BR_PKT_BROADCAST ? port.bcastFlood : port.mcastFlood);
+}
+
 /** Sends to every port that takes the kind of frame (br_flood). The rest as {@link brForward}. */
 export function brFlood(
   br: Bridge,
@@ -47,10 +53,7 @@ export function brFlood(
   let prev: BridgePort | null = null;
   for (let i = 0; i < ports.length; i++) {
     const port = ports[i];
-    if (
-      type === BR_PKT_UNICAST ? !port.flood : type === BR_PKT_BROADCAST ? !port.bcastFlood : !port.mcastFlood
-    )
-      continue;
+    if (!takesFlood(port, type, from === null)) continue;
     if (!shouldDeliver(port, from, skb)) continue;
     if (prev !== null) brForwardTo(prev, skb.clone(), from === null);
     prev = port;

@@ -226,7 +226,7 @@ function learn(
   const accept = Math.max(net.confAll.arpAccept, inDev.conf.arpAccept);
   const accepts = accept === 1 || (accept === 2 && inetAddrOnlink(inDev, sip, 0));
   if (n === null && !accepts) return;
-  const garp = isGratuitous(net, skb, dev, op, sip, tip, shaHi, shaLo);
+  const garp = isGratuitous(net, skb, op, sip, tip, shaHi, shaLo);
   if (n === null && (garp || (op === ARPOP_REPLY && inetAddrType(net.ns, sip) === RTN_UNICAST))) {
     n = neighCreate(net.ns, dev, sip);
   }
@@ -240,7 +240,6 @@ function learn(
 function isGratuitous(
   net: Ipv4Net,
   skb: Skb,
-  dev: NetDevice,
   op: number,
   sip: number,
   tip: number,

@@ -90,8 +90,8 @@ export class TcpWriteQueue {
     const { bytes } = this;
     const start = (seq - this.origin) & (bytes.length - 1);
     const first = Math.min(count, bytes.length - start);
-    for (let i = 0; i < first; i++) out[at + i] = bytes[start + i];
-    for (let i = first; i < count; i++) out[at + i] = bytes[i - first];
+    out.set(bytes.subarray(start, start + first), at);
+    if (first < count) out.set(bytes.subarray(0, count - first), at + first);
   }
 
   /** Cuts record `index` after `count` data bytes; PSH and FIN go to the second part (tcp_fragment). */

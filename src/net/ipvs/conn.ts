@@ -16,6 +16,9 @@ const INITIAL_TIMEOUT_NS = 3 * SEC;
 /** A template that expires while connections refer to it waits on. */
 const CONTROLLED_TIMEOUT_NS = 60 * SEC;
 
+/** Ports of a template that is no longer valid. */
+const INVALID_PORT = 0xffff;
+
 export class IpvsConn {
   readonly net: IpvsNet;
   readonly id: number;
@@ -192,6 +195,12 @@ export class ConnTable {
     if (conn.nfct && !conn.onePacket && !conn.template) dropConntrackOf(conn);
     this.unbind(conn);
     this.free.push(conn);
+  }
+
+  /** A template that serves no longer is found no more, and stays for those that obey it (ip_vs_check_template). */
+  invalidate(template: IpvsConn): void {
+    template.vport = INVALID_PORT;
+    template.dport = INVALID_PORT;
   }
 
   /** Ends the connections of deleted destinations, and templates that served only those (ip_vs_expire_nodest_conn_flush). */

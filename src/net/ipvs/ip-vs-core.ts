@@ -80,6 +80,10 @@ export function ipvsHookEntries(): HookEntry[] {
   ];
 }
 
+/** Said of an error about a flow whose replies do not come this way; it is translated all the same. */
+const HALF_CONNECTION =
+  "IPVS: shouldn't reach here, because the box is on the half connection in the tun/dr module.";
+
 /** What becomes of a connection that a packet found. */
 const KEEP = 0;
 const RESCHEDULE = 1;
@@ -167,7 +171,8 @@ function ipVsInIcmp(net: IpvsNet, skb: Skb): Verdict {
 /** An ICMP error of a real server about a request: goes to the client as from the virtual address (ip_vs_out_icmp). */
 function ipVsOutIcmp(ns: NetNs, net: IpvsNet, skb: Skb, hook: Hook): Verdict {
   const conn = connOfIcmp(net, skb, true);
-  if (conn === null || !conn.masquerades) return NF_ACCEPT;
+  if (conn === null) return NF_ACCEPT;
+  if (!conn.masquerades) ns.kernel.printk(HALF_CONNECTION);
   natIcmp(skb, conn, true);
   if (!reroute(ns, net, skb, hook)) return NF_DROP;
   countOut(net, conn, ipTotLen(skb.view, skb.netOff));

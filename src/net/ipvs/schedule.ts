@@ -56,7 +56,7 @@ function findOrMakeTemplate(
   const tport = fwmark !== 0 || port === 0 ? 0 : vport;
   const known = net.conns.findTemplate(proto, network, taddr, tport);
   if (known !== null && templateServes(net, known)) return known;
-  if (known !== null) net.conns.expire(known);
+  if (known !== null) net.conns.invalidate(known);
   const dest = service.sched.schedule(service, caddr, vaddr, cport);
   if (dest === null) return null;
   const dport = tport === 0 ? 0 : dest.port !== 0 ? dest.port : vport;

@@ -105,6 +105,7 @@ export class Agent implements AgentLink, RunnerHost {
   private setupIngress(): void {
     const ingress = this.cluster.store.ingressNetwork();
     const addr = ingress === null ? undefined : this.attachments.get(ingress.id);
-    if (ingress !== null && addr !== undefined) this.engine.controller.createOverlay(ingress, addr);
+    const { controller, daemon } = this.engine;
+    if (ingress !== null && addr !== undefined) daemon.go(() => controller.createOverlay(ingress, addr));
   }
 }

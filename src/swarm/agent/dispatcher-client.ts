@@ -22,11 +22,15 @@ const HELLO = [270, 1029] as const;
 const FINISHED = [835, 68] as const;
 const REGISTER = [1166, 52] as const;
 const HEARTBEAT = [88, 98] as const;
+/** What HTTP/2 asks after an answer, to measure the way. */
+const PING = [69, 39] as const;
 const REPORT = [312, 165] as const;
 const GOODBYE_BYTES = 69;
 const KEYS_BYTES = 350;
 const ASSIGNMENTS_BYTES = 350;
 const TASK_BYTES = 1450;
+
+const IGNORE = (): void => {};
 
 /** How an agent talks to the dispatcher. */
 export interface DispatcherClient {
@@ -174,11 +178,11 @@ export class RemoteDispatcher implements DispatcherClient {
   /** Heartbeats until the connection breaks; the dispatcher says when the next one is due. */
   private *beat(stream: StreamEnd<ManagerPort>): Co<void> {
     const beat = (port: ManagerPort): number => port.cluster.dispatcher.heartbeat(this.nodeId);
-    let period = yield* stream.call(...HEARTBEAT, beat, RPC_TIMEOUT_NS);
-    while (!this.stopped && period > 0) {
+    while (stream.isOpen) {
+      const period = yield* stream.call(...HEARTBEAT, beat, RPC_TIMEOUT_NS);
+      if (this.stopped || period === 0) return;
+      stream.ask(...PING, () => true, IGNORE);
       yield { queues: [stream.ended], timeoutNs: period };
-      if (!stream.isOpen) return;
-      period = yield* stream.call(...HEARTBEAT, beat, RPC_TIMEOUT_NS);
     }
   }
 

@@ -74,9 +74,13 @@ export class TaskRunner {
       else this.later(ATTACHMENT_POLL_NS, () => this.prepare(waitedNs + ATTACHMENT_POLL_NS));
       return;
     }
+    this.host.engine.daemon.go(() => this.createNetworks());
+  }
+
+  private *createNetworks(): Co<void> {
     const { engine } = this.host;
     if (engine.findImage(this.task.spec.image) !== null)
-      for (const { networkId } of this.task.networks) this.createNetwork(networkId);
+      for (const { networkId } of this.task.networks) yield* this.createNetwork(networkId);
     this.later(this.delays.prepareNs, () => engine.daemon.go(() => this.pull()));
   }
 
@@ -89,10 +93,10 @@ export class TaskRunner {
     else this.prepared();
   }
 
-  private createNetwork(networkId: string): void {
+  private *createNetwork(networkId: string): Co<void> {
     const network = this.host.network(networkId);
     if (network !== undefined)
-      this.host.engine.controller.createOverlay(network, this.host.balancerAddr(networkId)!);
+      yield* this.host.engine.controller.createOverlay(network, this.host.balancerAddr(networkId)!);
   }
 
   private prepared(): void {

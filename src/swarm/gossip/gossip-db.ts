@@ -3,8 +3,10 @@
  * part in the network, every 200 ms to three of them; Lamport clocks order what comes by different ways. Who enters a
  * network, and everybody every 30 s, exchanges whole tables over TCP. Records of a node that failed are forgotten.
  */
-import { type Co, sleep } from "../../host/process.ts";
+import { type Co, sleep, waitFor } from "../../host/process.ts";
 import { Timer } from "../../sim/timer.ts";
+import { WaitQueue } from "../../sim/wait-queue.ts";
+import { SysError } from "../../util/errors.ts";
 import type { Prng } from "../../util/prng.ts";
 import type { Daemon } from "../daemon.ts";
 import type { NetworkDb, TableEvent, TableName, TableWatcher } from "../network/network-db.ts";
@@ -31,6 +33,8 @@ import { GOSSIP_PORT } from "./prober.ts";
 
 const GOSSIP_NODES = 3;
 const BULK_SYNC_NS = 30_000_000_000;
+/** How long a node waits for the tables of another, before it goes on without them. */
+const BULK_ANSWER_NS = 30_000_000_000;
 const RECONNECT_NS = 1_000_000_000;
 const REAP_NS = 1_800_000_000_000;
 const STREAM_TIMEOUT_NS = 10_000_000_000;
@@ -47,6 +51,8 @@ export class GossipDb implements NetworkDb, MemberDelegate {
   private readonly entries = new Map<string, Entry>();
   private readonly queues = new Map<string, BroadcastQueue<TableMessage>>();
   private readonly failed = new Set<Member>();
+  /** Whose tables are waited for, by name. */
+  private readonly awaited = new Map<string, WaitQueue>();
   private networkClock = 0;
   private tableClock = 0;
   private readonly phase: number;
@@ -77,10 +83,10 @@ export class GossipDb implements NetworkDb, MemberDelegate {
     if (addr !== null) this.run(() => this.joinCluster(addr));
   }
 
-  joinNetwork(networkId: string): void {
+  *joinNetwork(networkId: string): Co<void> {
     this.attach(networkId, false);
     this.queues.set(networkId, new BroadcastQueue());
-    this.run(() => this.bulkSync(this.nodesOf(networkId), true));
+    yield* this.bulkSync(this.nodesOf(networkId), true);
   }
 
   leaveNetwork(networkId: string): void {
@@ -301,7 +307,21 @@ export class GossipDb implements NetworkDb, MemberDelegate {
   /** Sends our tables to the nodes, one after the other, and gets theirs. */
   private *bulkSync(nodes: Member[], all: boolean): Co<void> {
     const order = all ? this.prng.shuffle([...nodes]) : nodes;
-    for (const node of order) yield* this.sendTables(node, this.commonNetworks(node), true);
+    for (const node of order) yield* this.exchangeTables(node);
+  }
+
+  /** A node that cannot be reached is passed over; one that does not answer is waited for. */
+  private *exchangeTables(node: Member): Co<void> {
+    const answered = new WaitQueue();
+    this.awaited.set(node.name, answered);
+    try {
+      yield* this.sendTables(node, this.commonNetworks(node), true);
+      yield* waitFor(answered, BULK_ANSWER_NS);
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+    } finally {
+      if (this.awaited.get(node.name) === answered) this.awaited.delete(node.name);
+    }
   }
 
   private *sendTables(node: Member, networks: readonly string[], unsolicited: boolean): Co<void> {
@@ -333,6 +353,7 @@ export class GossipDb implements NetworkDb, MemberDelegate {
   private tablesArrived(sync: BulkSync): void {
     for (const message of sync.messages) this.tableMessage(message, true);
     if (sync.unsolicited) this.run(() => this.sendTables(sync.from, sync.networks, false));
+    else this.awaited.get(sync.from.name)?.wake();
   }
 
   private reap(): void {

@@ -2,7 +2,7 @@
  * The engine's part in the swarm's network state (libnetwork agent.go): publishes the local endpoints and acts on what
  * the other nodes publish.
  */
-
+import type { Co } from "../../host/process.ts";
 import type { Binding, LoadBalancers } from "./load-balancer.ts";
 import type { EndpointRecord, NetworkDb, PeerRecord, TableEvent, TableWatcher } from "./network-db.ts";
 import type { OverlayDriver } from "./overlay-driver.ts";
@@ -30,8 +30,8 @@ export class ClusterAgent implements TableWatcher {
     this.db = membership.join(this);
   }
 
-  joinNetwork(id: string): void {
-    this.db.joinNetwork(id);
+  *joinNetwork(id: string): Co<void> {
+    yield* this.db.joinNetwork(id);
   }
 
   leaveNetwork(id: string): void {

@@ -3,6 +3,8 @@
  * networks with their load balancers, the sandboxes, and what the other nodes tell about theirs.
  */
 import type { Machine } from "../../host/machine.ts";
+import { type Co, waitFor } from "../../host/process.ts";
+import { WaitQueue } from "../../sim/wait-queue.ts";
 import type { Prng } from "../../util/prng.ts";
 import { newHexId } from "../ids.ts";
 import { localPools, type Pool, type PredefinedPools } from "../manager/allocator/ipam.ts";
@@ -54,6 +56,8 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
   overlay: OverlayDriver | null = null;
   agent: ClusterAgent | null = null;
   private readonly pools: PredefinedPools = localPools();
+  /** Networks in the making: their lock. */
+  private readonly joining = new Map<string, WaitQueue>();
   private readonly nameRecords = new Map<string, ServiceRecords>();
   private readonly ingressPorts: IngressPorts;
   private keyRing = new KeyRing();
@@ -134,9 +138,14 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
     this.overlay = null;
   }
 
-  /** Makes a network of the swarm here, with its load-balancer sandbox at `lbAddr`. Nothing when it is here already. */
-  createOverlay(object: NetworkObject, lbAddr: number): void {
-    if (this.findNetwork(object.id) !== null) return;
+  /**
+   * Makes a network of the swarm here, with its load-balancer sandbox at `lbAddr`, when the other nodes have told what they
+   * know of it. When it is here already, or another makes it, nothing but the wait for it.
+   */
+  *createOverlay(object: NetworkObject, lbAddr: number): Co<void> {
+    const lock = this.joining.get(object.id);
+    if (lock !== undefined) yield* waitFor(lock);
+    if (this.overlay === null || this.findNetwork(object.id) !== null) return;
     const network: LocalNetwork = {
       id: object.id,
       name: object.name,
@@ -156,9 +165,13 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
       bridge: "",
     };
     this.networks.push(network);
-    this.overlay!.createNetwork(network);
-    this.agent!.joinNetwork(network.id);
-    this.createBalancer(network, lbAddr);
+    this.overlay.createNetwork(network);
+    const made = new WaitQueue();
+    this.joining.set(network.id, made);
+    yield* this.agent!.joinNetwork(network.id);
+    this.joining.delete(network.id);
+    if (this.networks.includes(network)) this.createBalancer(network, lbAddr);
+    made.wake();
   }
 
   /** Takes a network of the swarm away from this node; its containers have left. */

@@ -2,6 +2,7 @@
  * The network state of a swarm (libnetwork networkdb): tables of records by network and endpoint, told to every node
  * that takes part in the network.
  */
+import type { Co } from "../../host/process.ts";
 import type { PortConfig } from "../manager/objects.ts";
 
 /** A record of `endpoint_table`. */
@@ -46,7 +47,8 @@ export interface TableWatcher {
 /** A node's view of the network state. */
 export interface NetworkDb {
   readonly nodeName: string;
-  joinNetwork(networkId: string): void;
+  /** Ends when the nodes of the network have told what they have, or did not in time. */
+  joinNetwork(networkId: string): Co<void>;
   leaveNetwork(networkId: string): void;
   create(table: TableName, networkId: string, key: string, value: EndpointRecord | PeerRecord): void;
   update(table: TableName, networkId: string, key: string, value: EndpointRecord | PeerRecord): void;

@@ -76,7 +76,7 @@ function swarmJson({ engine }: DockerContext) {
     return {
       NodeID: "",
       NodeAddr: "",
-      LocalNodeState: "inactive",
+      LocalNodeState: engine.joining === null ? "inactive" : "pending",
       ControlAvailable: false,
       Error: "",
       RemoteManagers: null,
@@ -89,7 +89,7 @@ function swarmJson({ engine }: DockerContext) {
     Error: "",
     RemoteManagers: [...membership.cluster.managers].map(([NodeID, Addr]) => ({ NodeID, Addr })),
     ...(engine.role === "manager"
-      ? { Nodes: membership.cluster.store.nodes.size, Managers: membership.cluster.managers.size }
+      ? { Nodes: engine.control().listNodes().length, Managers: engine.control().info().managers.size }
       : {}),
   };
 }
@@ -152,6 +152,7 @@ ${swarmText(context)} Runtimes: io.containerd.runc.v2 io.containerd.runtime.v1.l
 
 function swarmText({ engine }: DockerContext): string {
   const { membership } = engine;
+  if (engine.joining !== null) return " Swarm: pending\n  NodeID: \n  Is Manager: false\n  Node Address: \n";
   if (membership === null) return " Swarm: inactive\n";
   const managers = [...membership.cluster.managers.values()].sort();
   const addresses = `  Node Address: ${formatIp4(membership.advertise)}\n  Manager Addresses:\n${managers.map((addr) => `   ${addr}\n`).join("")}`;

@@ -1,6 +1,6 @@
 /**
  * The dump of a real node, as the script of `meshwire collect` writes it: text, versioned, in sections. A line that begins
- * with `@` is a mark: `@meshwire-dump 1`, `@machine NAME`, `@netns PATH`, `@docker`, `@section NAME`, `@end`. What stands
+ * with `@` is a mark: `@meshwire-dump 1`, `@machine NAME`, `@kernel RELEASE`, `@netns PATH`, `@docker`, `@section NAME`, `@end`. What stands
  * between the marks is the output of one command, as it was printed.
  */
 import { ScenarioError } from "../../util/errors.ts";
@@ -79,7 +79,7 @@ class Reader {
     else if (word === "@netns") {
       this.target = new Map();
       this.namespaces.push({ path: value, line: i + 1, sections: this.target });
-    } else if (word !== "")
+    } else if (word !== "" && word !== "@kernel")
       throw this.error(
         i + 1,
         `expected a mark such as \`@section addr\`, found \`${this.lines[i].slice(0, 40)}\``,

@@ -14,12 +14,12 @@ const MAX_STEPS = 45;
 const PAUSE_MS = 50;
 const PAUSED_STEPS = 9;
 
-/** Without a topology one is chosen. */
-export function generateCase(seed: number, topology?: string): Case {
+/** Without a topology one is chosen. `ipOptions` as for {@link Traffic}. */
+export function generateCase(seed: number, topology?: string, ipOptions = false): Case {
   const prng = new Prng(seed, "oracle");
   const name = topology ?? prng.stream("topology").pick(TOPOLOGY_NAMES);
   const network = TOPOLOGIES[name](prng.stream("network"));
-  const traffic = new Traffic(prng.stream("traffic"), network);
+  const traffic = new Traffic(prng.stream("traffic"), network, ipOptions);
   const serves = network.listeners.some(({ protocol }) => protocol === "tcp");
   const size = 5 + prng.stream("size").below((serves ? PAUSED_STEPS : MAX_STEPS) - 5);
   while (traffic.steps.length < size) traffic.more();

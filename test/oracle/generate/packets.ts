@@ -25,7 +25,7 @@ export interface PacketContext {
 
 const IP_DF = 0x4000;
 const IP_MF = 0x2000;
-const SOURCE_PORTS = [40000, 40001, 1000, 60000];
+const SOURCE_PORTS = [40000, 40001, 1000, 61000];
 const UNUSED_PORT = 7777;
 
 /** TTL, TOS and DF as packets have them. */
@@ -113,8 +113,7 @@ export function fragments(context: PacketContext): Bytes[] {
     const end = Math.min(off + size, datagram.length);
     const stretched = prng.below(25) === 0 ? Math.min(end + 8, datagram.length) : end;
     const more = end < datagram.length ? IP_MF : 0;
-    const options = pieces.length === 0 && prng.below(20) === 0 ? [7, 7, 4, 0, 0, 0, 0] : [];
-    pieces.push(ipv4({ ...fields, options, frag: more | (off >> 3) }, datagram.subarray(off, stretched)));
+    pieces.push(ipv4({ ...fields, frag: more | (off >> 3) }, datagram.subarray(off, stretched)));
   }
   const fate = prng.below(8);
   if (fate < 3) prng.shuffle(pieces);
@@ -123,7 +122,10 @@ export function fragments(context: PacketContext): Bytes[] {
   return pieces;
 }
 
-/** A packet that is broken in one way, or of an unknown protocol. Not SCTP, whose tracking checks chunks: not modelled. */
+/**
+ * A packet that is broken in one way, or of an unknown protocol: not SCTP and GRE, whose connection tracking is not
+ * modelled.
+ */
 export function damagedPacket(context: PacketContext): Bytes {
   const { prng, src, dst } = context;
   const base = usual(context, IPPROTO_UDP);
@@ -151,7 +153,7 @@ export function damagedPacket(context: PacketContext): Bytes {
         udp({ src, dst, sport: 40000, dport: 53, length: prng.pick([4, 500, 8]) }, pattern(30, 0)),
       );
     case 9:
-      return ipv4({ ...base, protocol: prng.pick([0, 2, 47, 253, 255]) }, body);
+      return ipv4({ ...base, protocol: prng.pick([0, 2, 50, 253, 255]) }, body);
     default:
       return ipv4({ ...base, protocol: IPPROTO_TCP }, body.subarray(0, prng.pick([4, 10, 19])));
   }

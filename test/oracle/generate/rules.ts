@@ -48,8 +48,9 @@ function ipMatch({ prng, hook, devs, network }: Place): string {
   return words.join(" ");
 }
 
+/** No range of ports that cuts through those of VXLAN (32768 to 60999), which are random. */
 function transportMatch({ prng, protocol, network }: Place): string {
-  const port = prng.pick([...network.ports, 40000, "1000:50000", ":1023", "40000:"]);
+  const port = prng.pick([...network.ports, 40000, "1000:2000", ":1023", "61000:"]);
   const side = prng.pick(["--dport", "--dport", "--sport"]);
   const list = prng.pick(["53,80,8080", "80,1000:2000", "40000,40001"]);
   switch (protocol) {
@@ -120,16 +121,17 @@ function extraMatch(place: Place): string {
     : prng.pick(choices);
 }
 
+/** SNAT without ranges of ports: out of one the kernel draws for each flow anew, so that no renaming fits. */
 function natTarget({ prng, hook, protocol, network }: Place): string {
   const address = prng.pick(network.legs).hosts[0];
   const ported = protocol === "tcp" || protocol === "udp";
-  const port = ported ? prng.pick(["", ":80", ":8080", ":5000-5001"]) : "";
+  const port = ported ? prng.pick(["", ":80", ":8080", ":5000"]) : "";
   const own = prng.pick(network.legs).address || "10.5.0.99";
   if (hook === "PREROUTING" || hook === "OUTPUT") {
     const plain = hook === "PREROUTING" ? ["10.1.0.0/24", "10.2.0.0/24"] : ["10.1.0.0/24"];
     return prng.pick([
       `DNAT --to-destination ${address}${port}`,
-      `DNAT --to-destination ${address}${port}`,
+      `DNAT --to-destination ${address}${ported ? ":5000-5001" : ""}`,
       ported ? `REDIRECT --to-ports ${prng.pick([80, 53, 8080, "5000-5003"])}` : "REDIRECT",
       prng.below(3) === 0 ? `NETMAP --to ${prng.pick(plain)}` : "ACCEPT",
     ]);
@@ -140,7 +142,7 @@ function natTarget({ prng, hook, protocol, network }: Place): string {
     `SNAT --to-source ${own}${port}`,
     hook === "POSTROUTING"
       ? ported && prng.below(3) === 0
-        ? "MASQUERADE --to-ports 5000-5001"
+        ? "MASQUERADE --to-ports 5000"
         : "MASQUERADE"
       : "ACCEPT",
     hook === "POSTROUTING" ? "SNAT --to-source 10.77.0.1-10.77.0.3" : "ACCEPT",

@@ -30,7 +30,6 @@ const KINDS: readonly (readonly [weight: number, source: Source])[] = [
   [2, (t) => t.packet(tcpPacket)],
   [2, (t) => t.fragmented()],
   [2, (t) => t.packet(damagedPacket)],
-  [0, (t) => t.packet(optionsPacket)],
   [1, (t) => t.packet(icmpOddity)],
   [2, (t) => t.icmpError()],
   [1, (t) => t.broadcast()],
@@ -41,19 +40,29 @@ const KINDS: readonly (readonly [weight: number, source: Source])[] = [
 
 const TOTAL = KINDS.reduce((sum, [weight]) => sum + weight, 0);
 
+/** One packet in so many has IP options, where they are wanted. */
+const OPTIONS_SHARE = 6;
+
 export class Traffic {
   readonly steps: Step[] = [];
   private readonly prng: Prng;
   private readonly network: Network;
+  private readonly ipOptions: boolean;
   private nextId = 0x1000;
 
-  constructor(prng: Prng, network: Network) {
+  /** `ipOptions`: also packets with IP options, which meshwire passes on unread, unlike the kernel. */
+  constructor(prng: Prng, network: Network, ipOptions: boolean) {
+    this.ipOptions = ipOptions;
     this.prng = prng;
     this.network = network;
   }
 
   /** Adds frames of a random kind. */
   more(): void {
+    if (this.ipOptions && this.prng.below(OPTIONS_SHARE) === 0) {
+      this.packet(optionsPacket);
+      return;
+    }
     let at = this.prng.below(TOTAL);
     for (const [weight, source] of KINDS) {
       at -= weight;

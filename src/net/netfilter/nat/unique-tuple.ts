@@ -126,7 +126,10 @@ function choosePortRange(tuple: Tuple, range: NatRange, manip: NatManip): boolea
   return true;
 }
 
-/** Tries ports from a random place on; when all attempts fail the last one stays (nf_nat_l4proto_unique_tuple). */
+/**
+ * Tries ports from a random place on; for a destination from the first of the range, unless that is to be random too. When
+ * all attempts fail the last one stays (nf_nat_l4proto_unique_tuple).
+ */
 function searchPort(
   ct: Conntrack,
   tuple: Tuple,
@@ -142,7 +145,8 @@ function searchPort(
   if ((range.flags & NF_NAT_RANGE_PROTO_OFFSET) !== 0) {
     off = ((source ? tuple.sport : tuple.dport) - (range.basePort ?? 0)) & 0xffff;
   } else {
-    off = prng.u32() >>> 16;
+    const random = manip !== NF_NAT_MANIP_DST || (range.flags & NF_NAT_RANGE_PROTO_RANDOM_ALL) !== 0;
+    off = random ? prng.u32() >>> 16 : 0;
   }
   let attempts = Math.min(rangeSize, MAX_ATTEMPTS);
   for (;;) {
