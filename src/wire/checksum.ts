@@ -67,17 +67,3 @@ export function csumReplace2(view: DataView, sumOff: number, from16: number, to1
 export function csumReplace4(view: DataView, sumOff: number, from32: number, to32: number): void {
   view.setUint16(sumOff, csumPatch32(view.getUint16(sumOff), from32, to32));
 }
-
-/** As {@link csumReplace2} for UDP: 0 means "none" and stays, a result of 0 is written as 0xffff (CSUM_MANGLED_0). */
-export function csumReplace2Udp(view: DataView, sumOff: number, from16: number, to16: number): void {
-  const check = view.getUint16(sumOff);
-  if (check === 0) return;
-  view.setUint16(sumOff, csumPatch16(check, from16, to16) || 0xffff);
-}
-
-/** As {@link csumReplace4} for UDP. */
-export function csumReplace4Udp(view: DataView, sumOff: number, from32: number, to32: number): void {
-  const check = view.getUint16(sumOff);
-  if (check === 0) return;
-  view.setUint16(sumOff, csumPatch32(check, from32, to32) || 0xffff);
-}

@@ -74,7 +74,7 @@ test.each(
   const { ns } = makeBox();
   ok(ns, "-A FORWARD -s 9.9.9.9 -j DROP");
   const before = save(ns).stdout;
-  expect(restore(ns, flags, text)).toEqual({ stdout: "", stderr, status });
+  expect(restore(ns, flags, text)).toMatchObject({ stdout: "", stderr, status });
   expect(save(ns).stdout).toBe(before);
 });
 

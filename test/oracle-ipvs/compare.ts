@@ -15,6 +15,12 @@ function frameText([card, hex]: readonly [number, string]): string {
   if (bytes[23] === ICMP) {
     bytes.fill(0, 18, 20);
     bytes.fill(0, 24, 26);
+    if (hexOf(bytes.subarray(58, 62)) === SNAT_ADDRESS) {
+      // The quoted packet has the random port; so has its checksum, and that of the message.
+      bytes.fill(0, 36, 38);
+      bytes.fill(0, 62, 66);
+      bytes.fill(0, bytes[51] === TCP ? 78 : 68, bytes[51] === TCP ? 80 : 70);
+    }
   } else if (hexOf(bytes.subarray(26, 30)) === SNAT_ADDRESS) {
     // A source port that is taken is replaced by a random one.
     bytes.fill(0, 34, 36);

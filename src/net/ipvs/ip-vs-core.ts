@@ -24,6 +24,7 @@ import {
   ipSaddr,
   ipTotLen,
 } from "../../wire/ipv4.ts";
+import { rewriteAddress, rewriteTransport } from "../../wire/rewrite.ts";
 import { TCP_HLEN, TCP_RST, TCP_SYN, tcpFlags } from "../../wire/tcp.ts";
 import { UDP_HLEN } from "../../wire/udp.ts";
 import {
@@ -56,7 +57,6 @@ import {
   udpStateTransition,
 } from "./ip-vs-proto.ts";
 import { ipVsIcmpXmit, ipVsXmit, natIcmp } from "./ip-vs-xmit.ts";
-import { mangle } from "./mangle.ts";
 import { scheduleConn } from "./schedule.ts";
 import type { IpvsService } from "./service.ts";
 
@@ -146,7 +146,8 @@ function ipVsOut(ns: NetNs, skb: Skb, hook: Hook): Verdict {
     view.getUint16(l4Off + 2),
   );
   if (conn === null) return NF_ACCEPT;
-  mangle(view, netOff, l4Off, protocol, true, conn.vaddr, conn.vport, true);
+  const from = rewriteAddress(view, netOff, true, conn.vaddr);
+  rewriteTransport(view, skb.tail, protocol, l4Off, true, from, conn.vaddr, conn.vport);
   if (!reroute(ns, net, skb, hook)) return NF_DROP;
   countOut(net, conn, ipTotLen(view, netOff));
   setState(conn, protocol, IP_VS_DIR_OUTPUT, protocol === IPPROTO_TCP ? tcpFlags(view, l4Off) : 0);

@@ -1,5 +1,5 @@
 /** Sending a balanced packet on to its real server (net/netfilter/ipvs/ip_vs_xmit.c): masquerading and direct routing. */
-import { csumReplace4, inetChecksum } from "../../wire/checksum.ts";
+import { inetChecksum } from "../../wire/checksum.ts";
 import {
   ICMP_DEST_UNREACH,
   ICMP_EXC_TTL,
@@ -7,19 +7,8 @@ import {
   ICMP_TIME_EXCEEDED,
   setIcmpCheck,
 } from "../../wire/icmp.ts";
-import {
-  IP_DF,
-  ipDaddr,
-  ipDecreaseTtl,
-  ipFragOff,
-  ipHeaderLen,
-  ipSaddr,
-  ipTos,
-  ipTotLen,
-  ipTtl,
-  setIpDaddr,
-  setIpSaddr,
-} from "../../wire/ipv4.ts";
+import { IP_DF, ipDecreaseTtl, ipFragOff, ipHeaderLen, ipTos, ipTotLen, ipTtl } from "../../wire/ipv4.ts";
+import { rewriteAddress, rewriteTransport } from "../../wire/rewrite.ts";
 import { DROP } from "../core/drop-reason.ts";
 import { type Dst, RTN_LOCAL } from "../core/dst.ts";
 import { NF_ACCEPT, NF_INET_LOCAL_OUT, NF_STOLEN, nfHook, type Verdict } from "../core/hooks.ts";
@@ -31,7 +20,6 @@ import { ipRouteOutput, skbSetRoute } from "../ipv4/route.ts";
 import { dstMtu } from "../ipv4/route-exception.ts";
 import type { IpvsConn } from "./conn.ts";
 import { ignoreConntrack, updateConntrack } from "./conntrack.ts";
-import { mangle } from "./mangle.ts";
 import { IP_VS_CONN_F_DROUTE, IP_VS_CONN_F_LOCALNODE } from "./service.ts";
 
 /** Sends by the method of the destination; the packet is the caller's only on NF_ACCEPT. */
@@ -49,7 +37,8 @@ function natXmit(ns: NetNs, skb: Skb, conn: IpvsConn): Verdict {
   if (local && conn.daddr >>> 24 === 127 && skb.iif !== 0) return stolen(skb, DROP.IP_MARTIAN);
   if (!local && !mayLeave(ns, skb, dst, conn.daddr)) return NF_STOLEN;
   const l4Off = skb.netOff + ipHeaderLen(skb.view, skb.netOff);
-  mangle(skb.view, skb.netOff, l4Off, conn.protocol, false, conn.daddr, conn.dport, true);
+  const from = rewriteAddress(skb.view, skb.netOff, false, conn.daddr);
+  rewriteTransport(skb.view, skb.tail, conn.protocol, l4Off, false, from, conn.daddr, conn.dport);
   skb.ipvsProperty = true;
   if (conn.nfct) updateConntrack(skb, conn, true);
   else ignoreConntrack(skb);
@@ -96,8 +85,9 @@ export function natIcmp(skb: Skb, conn: IpvsConn, outwards: boolean): void {
   const innerL4 = inner + ipHeaderLen(view, inner);
   const addr = outwards ? conn.vaddr : conn.daddr;
   const port = outwards ? conn.vport : conn.dport;
-  mangleAddress(view, outer, outwards, addr);
-  mangle(view, inner, innerL4, conn.protocol, !outwards, addr, port, false);
+  rewriteAddress(view, outer, outwards, addr);
+  rewriteAddress(view, inner, !outwards, addr);
+  view.setUint16(outwards ? innerL4 + 2 : innerL4, port);
   recomputeIcmpChecksum(view, icmp, outer + ipTotLen(view, outer));
 }
 
@@ -128,13 +118,6 @@ function send(ns: NetNs, skb: Skb, dst: Dst, daddr: number): Verdict {
 function stolen(skb: Skb, reason: number): Verdict {
   skb.drop(reason);
   return NF_STOLEN;
-}
-
-function mangleAddress(view: DataView, ipOff: number, source: boolean, addr: number): void {
-  const old = source ? ipSaddr(view, ipOff) : ipDaddr(view, ipOff);
-  if (source) setIpSaddr(view, ipOff, addr);
-  else setIpDaddr(view, ipOff, addr);
-  csumReplace4(view, ipOff + 10, old, addr);
 }
 
 function recomputeIcmpChecksum(view: DataView, icmp: number, end: number): void {

@@ -94,6 +94,7 @@ interface Words {
 export function parseIpvsadm(argv: readonly string[]): IpvsadmArgs {
   const words = argv.length === 0 ? { command: "list", options: new Map(), rest: [] } : scan(argv);
   const { options } = words;
+  checkLegal(words);
   switch (words.command) {
     case "list":
       return { kind: "list", format: listFormat(options), key: serviceKey(options) };
@@ -123,6 +124,48 @@ function change(words: Words): IpvsadmArgs {
   if (!words.options.has("real-server"))
     throw usage(`You need to supply the 'real-server' option for the '${words.command}' command`);
   return { kind: "dest", verb, key, dest: destSpec(words.options, key) };
+}
+
+const SERVICE_OPTIONS = ["tcp-service", "udp-service", "fwmark-service"];
+const SERVICE_CHANGE = [...SERVICE_OPTIONS, "scheduler", "persistent", "netmask", "ops", "sched-flags"];
+const FORWARDING = ["gatewaying", "masquerading", "ipip"];
+const DEST_CHANGE = [
+  ...SERVICE_OPTIONS,
+  "real-server",
+  ...FORWARDING,
+  "weight",
+  "u-threshold",
+  "l-threshold",
+];
+const LISTING =
+  "numeric connection timeout daemon stats rate thresholds persistent-conn nosort sort exact".split(" ");
+
+/** Options of each command (commands_v_options of ipvsadm.c). */
+const LEGAL: Readonly<Record<string, readonly string[]>> = {
+  list: [...LISTING, ...SERVICE_OPTIONS],
+  save: ["numeric"],
+  restore: [],
+  clear: [],
+  zero: SERVICE_OPTIONS,
+  set: [],
+  "add-service": SERVICE_CHANGE,
+  "edit-service": SERVICE_CHANGE,
+  "delete-service": SERVICE_OPTIONS,
+  "add-server": DEST_CHANGE,
+  "edit-server": DEST_CHANGE,
+  "delete-server": [...SERVICE_OPTIONS, "real-server"],
+};
+
+function checkLegal({ command, options }: Words): void {
+  for (const name of options.keys()) {
+    if (LEGAL[command].includes(name)) continue;
+    const option = FORWARDING.includes(name)
+      ? "forwarding-method"
+      : SERVICE_OPTIONS.includes(name)
+        ? "service-address"
+        : name;
+    throw usage(`Illegal '${option}' option with the '${command === "clear" ? "flush" : command}' command`);
+  }
 }
 
 /** What only the program refuses, not the kernel. */

@@ -2,13 +2,7 @@
  * Rewriting a packet (nf_nat_proto.c of Linux 6.1): one address with its port, all checksums patched. `iphOff` is the IP
  * header that is meant, which inside an ICMP error is that of the quoted packet.
  */
-import {
-  csumPatch16,
-  csumPatch32,
-  csumReplace2,
-  csumReplace4,
-  inetChecksum,
-} from "../../../wire/checksum.ts";
+import { csumPatch16, inetChecksum } from "../../../wire/checksum.ts";
 import {
   ICMP_HLEN,
   ICMP_REDIRECT,
@@ -19,17 +13,8 @@ import {
   setIcmpCheck,
   setIcmpId,
 } from "../../../wire/icmp.ts";
-import {
-  IPPROTO_ICMP,
-  IPPROTO_TCP,
-  IPPROTO_UDP,
-  ipDaddr,
-  ipHeaderLen,
-  ipSaddr,
-  l4ChecksumOk,
-  setIpDaddr,
-  setIpSaddr,
-} from "../../../wire/ipv4.ts";
+import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, ipHeaderLen, l4ChecksumOk } from "../../../wire/ipv4.ts";
+import { rewriteAddress, rewriteTransport } from "../../../wire/rewrite.ts";
 import type { Skb } from "../../core/skb.ts";
 import {
   type Conn,
@@ -43,46 +28,7 @@ import { ctDirOf } from "../conntrack/conntrack-core.ts";
 import { Tuple } from "../conntrack/tuple.ts";
 import { type NatManip, NF_NAT_MANIP_DST, NF_NAT_MANIP_SRC } from "./nat-range.ts";
 
-/** Offset of the checksum in a TCP header, and the bytes that a quoted one must have to hold it. */
-const TCP_CHECK = 16;
-const TCP_BYTES = 20;
-const UDP_CHECK = 6;
-
 const target = new Tuple();
-
-/** Patches the TCP port and checksum; a header cut short in a quote has no checksum. */
-function tcpManip(
-  skb: Skb,
-  off: number,
-  portOff: number,
-  fromAddr: number,
-  toAddr: number,
-  port: number,
-): void {
-  const { view, tail } = skb;
-  const from = view.getUint16(portOff);
-  view.setUint16(portOff, port);
-  if (off + TCP_BYTES > tail) return;
-  csumReplace4(view, off + TCP_CHECK, fromAddr, toAddr);
-  csumReplace2(view, off + TCP_CHECK, from, port);
-}
-
-/** Patches the UDP port and checksum: none stays none, a result of 0 is written as 0xffff. */
-function udpManip(
-  skb: Skb,
-  off: number,
-  portOff: number,
-  fromAddr: number,
-  toAddr: number,
-  port: number,
-): void {
-  const { view } = skb;
-  const from = view.getUint16(portOff);
-  view.setUint16(portOff, port);
-  const check = view.getUint16(off + UDP_CHECK);
-  if (check === 0) return;
-  view.setUint16(off + UDP_CHECK, csumPatch16(csumPatch32(check, fromAddr, toAddr), from, port) || 0xffff);
-}
 
 /** Patches the id of a question or an answer; errors have none. */
 function icmpManip(skb: Skb, off: number, id: number): void {
@@ -97,19 +43,15 @@ function icmpManip(skb: Skb, off: number, id: number): void {
  * the source port of `to` in both cases.
  */
 function manipPacket(skb: Skb, iphOff: number, to: Tuple, manip: NatManip): void {
-  const { view } = skb;
+  const { view, tail } = skb;
   const off = iphOff + ipHeaderLen(view, iphOff);
   const source = manip === NF_NAT_MANIP_SRC;
-  const from = source ? ipSaddr(view, iphOff) : ipDaddr(view, iphOff);
   const addr = source ? to.src : to.dst;
-  const port = source ? to.sport : to.dport;
-  const portOff = source ? off : off + 2;
-  if (to.proto === IPPROTO_TCP) tcpManip(skb, off, portOff, from, addr, port);
-  else if (to.proto === IPPROTO_UDP) udpManip(skb, off, portOff, from, addr, port);
-  else if (to.proto === IPPROTO_ICMP) icmpManip(skb, off, to.sport);
-  csumReplace4(view, iphOff + 10, from, addr);
-  if (source) setIpSaddr(view, iphOff, addr);
-  else setIpDaddr(view, iphOff, addr);
+  const from = rewriteAddress(view, iphOff, source, addr);
+  const { proto } = to;
+  if (proto === IPPROTO_TCP || proto === IPPROTO_UDP)
+    rewriteTransport(view, tail, proto, off, source, from, addr, source ? to.sport : to.dport);
+  else if (proto === IPPROTO_ICMP) icmpManip(skb, off, to.sport);
 }
 
 /** Whether packets of that direction have that half rewritten. */
