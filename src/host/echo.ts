@@ -1,7 +1,7 @@
 /** Echo requests and what comes back, for the ping commands. */
 import { pingGetPort } from "../net/ipv4/ping.ts";
 import type { RawSock } from "../net/ipv4/raw-sock.ts";
-import { ICMP_ECHO, ICMP_ECHOREPLY } from "../wire/icmp.ts";
+import { ICMP_ECHO, ICMP_ECHOREPLY, ICMP_HLEN, ICMP_REDIRECT } from "../wire/icmp.ts";
 import { IPPROTO_ICMP } from "../wire/ipv4.ts";
 import type { Process } from "./process.ts";
 import { openRaw } from "./socket.ts";
@@ -23,9 +23,16 @@ export interface EchoError {
   readonly seq: number;
   readonly type: number;
   readonly code: number;
-  /** Next-hop MTU of "fragmentation needed". */
+  /** Next-hop MTU of "fragmentation needed"; the gateway of a redirect. */
   readonly info: number;
   readonly from: number;
+}
+
+/** Where the echo header begins in an IP packet that an ICMP error quotes; -1 when the request is not one with `ident`. */
+function quotedEcho(quoted: Uint8Array, ident: number): number {
+  const head = (quoted[0] & 15) * 4;
+  const view = new DataView(quoted.buffer, quoted.byteOffset, quoted.length);
+  return quoted.length >= head + 8 && view.getUint16(head + 4) === ident ? head : -1;
 }
 
 export class EchoSocket {
@@ -64,15 +71,23 @@ export class EchoSocket {
     this.sk.err = null;
     for (let error = this.sk.errors.shift(); error !== undefined; error = this.sk.errors.shift()) {
       if (error.offender === 0) continue;
-      const head = (error.quoted[0] & 15) * 4;
-      const view = new DataView(error.quoted.buffer, error.quoted.byteOffset);
-      if (error.quoted.length < head + 8 || view.getUint16(head + 4) !== this.ident) continue;
-      const { type, code, info } = error;
-      return { kind: "error", seq: view.getUint16(head + 6), type, code, info, from: error.offender };
+      const { quoted, type, code, info } = error;
+      const head = quotedEcho(quoted, this.ident);
+      if (head < 0) continue;
+      return { kind: "error", seq: (quoted[head + 6] << 8) | quoted[head + 7], type, code, info, from: error.offender };
     }
+    return this.packet();
+  }
+
+  /** The next packet that tells something: a reply, or a redirect, which the kernel reports to nobody. */
+  private packet(): EchoReply | EchoError | null {
     for (let got = this.sk.receive(); got !== null; got = this.sk.receive()) {
       const { view, packet } = got;
       const head = (packet[0] & 15) * 4;
+      if (packet[head] === ICMP_REDIRECT) {
+        const redirect = this.redirect(packet.subarray(head), view.getInt32(12), view.getInt32(head + 4));
+        if (redirect !== null) return redirect;
+      }
       if (packet[head] !== ICMP_ECHOREPLY || view.getUint16(head + 4) !== this.ident) continue;
       const length = packet.length - head;
       return {
@@ -85,6 +100,14 @@ export class EchoSocket {
       };
     }
     return null;
+  }
+
+  private redirect(icmp: Uint8Array, from: number, gateway: number): EchoError | null {
+    const quoted = icmp.subarray(ICMP_HLEN);
+    const head = quotedEcho(quoted, this.ident);
+    if (head < 0) return null;
+    const seq = (quoted[head + 6] << 8) | quoted[head + 7];
+    return { kind: "error", seq, type: ICMP_REDIRECT, code: icmp[1], info: gateway, from };
   }
 }
 

@@ -108,6 +108,8 @@ class PingRun {
   readonly seen = new Set<number>();
   readonly sentAt: number[] = [];
   readonly rtts: number[] = [];
+  /** Of the last request or reply. */
+  private lastNs = 0;
 
   constructor(args: PingArgs, echo: EchoSocket, addr: number) {
     this.args = args;
@@ -124,6 +126,7 @@ class PingRun {
   send(): void {
     const seq = ++this.sent;
     this.sentAt[seq] = this.now;
+    this.lastNs = this.now;
     try {
       this.echo.send(this.addr, seq, this.args.size);
     } catch (error) {
@@ -146,6 +149,7 @@ class PingRun {
   }
 
   private reply(reply: EchoReply): void {
+    this.lastNs = reply.atNs;
     const us = Math.floor((reply.atNs - this.sentAt[reply.seq]) / 1000);
     const duplicate = this.seen.has(reply.seq);
     if (duplicate) this.duplicates++;
@@ -161,9 +165,11 @@ class PingRun {
   }
 
   private error(error: EchoError): void {
-    this.errors++;
+    // A redirect comes as a packet, not from the error queue: it has a colon and is not counted.
+    const redirect = error.type === ICMP_REDIRECT;
+    if (!redirect) this.errors++;
     if (this.args.quiet) return;
-    this.stdout += `From ${formatIp4(error.from)} icmp_seq=${error.seq} ${icmpErrorText(error.type, error.code, error.info)}\n`;
+    this.stdout += `From ${formatIp4(error.from)}${redirect ? ":" : ""} icmp_seq=${error.seq} ${icmpErrorText(error.type, error.code, error.info)}\n`;
   }
 
   /** The lines at the end. `startNs`: when the first request left. */
@@ -173,7 +179,7 @@ class PingRun {
     if (duplicates > 0) text += `, +${duplicates} duplicates`;
     if (errors > 0) text += `, +${errors} errors`;
     const loss = ((sent - received) * 100) / sent;
-    text += `, ${Number(loss.toPrecision(6))}% packet loss, time ${Math.floor((this.now - startNs) / 1e6)}ms\n`;
+    text += `, ${Number(loss.toPrecision(6))}% packet loss, time ${Math.floor((this.lastNs - startNs) / 1e6)}ms\n`;
     if (received === 0 || this.args.size < 16) return `${text}\n`;
     const avg = rtts.reduce((a, b) => a + b, 0) / rtts.length;
     const square = rtts.reduce((a, b) => a + b * b, 0) / rtts.length;
@@ -205,7 +211,8 @@ function* runPing(args: PingArgs, context: ToolContext): Co<PingResult> {
   try {
     const source = skRouteOutput(echo.sk, addr).source;
     const run = new PingRun(args, echo, addr);
-    const from = args.source === "" ? "" : ` from ${formatIp4(source)} ${args.source}:`;
+    const device = parseIp4(args.source) === null ? args.source : "";
+    const from = args.source === "" ? "" : ` from ${formatIp4(source)} ${device}:`;
     run.stdout = `PING ${args.host} (${formatIp4(addr)})${from} ${args.size}(${args.size + 28}) bytes of data.\n`;
     const startNs = run.now;
     yield* loop(run, startNs);

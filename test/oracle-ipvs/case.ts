@@ -199,8 +199,11 @@ class Generator {
     const what = this.prng.below(8);
     if (what === 0)
       this.command(`ipvsadm --set ${this.pick([30, 900])} ${this.pick([20, 0])} ${this.pick([25, 0])}`);
-    else if (what === 1) this.command("ipvsadm -Z");
-    else if (what < 4) this.command(`ipvsadm -E ${service.name} -s ${this.pick(["rr", "wrr", "lc", "sh"])}`);
+    else if (what === 1) {
+      this.steps.push({ kind: "wait", seconds: 3 });
+      this.command("ipvsadm -Z");
+    } else if (what < 4)
+      this.command(`ipvsadm -E ${service.name} -s ${this.pick(["rr", "wrr", "lc", "sh"])}`);
   }
 
   private more(): void {

@@ -7,15 +7,15 @@ import type { NetDevice, Tap } from "../../src/net/core/net-device.ts";
 import type { NetNs } from "../../src/net/core/net-ns.ts";
 import type { Skb } from "../../src/net/core/skb.ts";
 import { LiveLab } from "../../src/scenario/live-lab.ts";
-import { MS } from "../../src/sim/sim.ts";
+import { MS, US } from "../../src/sim/sim.ts";
 import { WaitQueue } from "../../src/sim/wait-queue.ts";
 import { NO_PINS } from "../../src/swarm/pins.ts";
 import { allNamespaces, type Case, type Command, type Listener, WORLD } from "./case.ts";
 import type { Seen, Side } from "./side.ts";
 
 const MACHINE = "m";
-/** Virtual time that a frame gets to come to rest: far below every timer. */
-const STEP_NS = 2 * MS;
+/** Virtual time that a frame gets to come to rest: about what it takes in reality, far below every timer and rate limit. */
+const STEP_NS = 200 * US;
 const DRAIN_NS = 60_000 * MS;
 
 const SPEC: Omit<LabSpec, "seed"> = {

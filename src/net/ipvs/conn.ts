@@ -7,8 +7,7 @@ import { hash3 } from "../../util/hash.ts";
 import { HashIndex } from "../../util/hash-index.ts";
 import { dropConntrackOf } from "./conntrack.ts";
 import type { IpvsNet } from "./ip-vs.ts";
-import type { IpvsDest } from "./service.ts";
-import { IP_VS_CONN_F_MASQ } from "./service.ts";
+import { type ForwardMethod, IP_VS_CONN_F_MASQ, type IpvsDest } from "./service.ts";
 
 const SEC = 1_000_000_000;
 /** Until the first packet has set a state. */
@@ -31,6 +30,8 @@ export class IpvsConn {
   daddr = 0;
   dport = 0;
   dest: IpvsDest | null = null;
+  /** That of the destination when the connection was made; a later change does not concern it. */
+  method: ForwardMethod = IP_VS_CONN_F_MASQ;
   /** State number of the protocol (ip-vs-proto.ts). */
   state = 0;
   timeoutNs = INITIAL_TIMEOUT_NS;
@@ -53,7 +54,7 @@ export class IpvsConn {
   }
 
   get masquerades(): boolean {
-    return this.dest === null || this.dest.method === IP_VS_CONN_F_MASQ;
+    return this.method === IP_VS_CONN_F_MASQ;
   }
 }
 
@@ -149,6 +150,7 @@ export class ConnTable {
     conn.template = params.template;
     conn.onePacket = params.onePacket;
     conn.dest = dest;
+    conn.method = dest.method;
     conn.state = 0;
     conn.timeoutNs = INITIAL_TIMEOUT_NS;
     conn.inactive = true;

@@ -24,7 +24,7 @@ import { IP_VS_CONN_F_DROUTE, IP_VS_CONN_F_LOCALNODE } from "./service.ts";
 
 /** Sends by the method of the destination; the packet is the caller's only on NF_ACCEPT. */
 export function ipVsXmit(ns: NetNs, skb: Skb, conn: IpvsConn): Verdict {
-  const method = conn.dest === null ? IP_VS_CONN_F_LOCALNODE : conn.dest.method;
+  const method = conn.dest === null ? IP_VS_CONN_F_LOCALNODE : conn.method;
   if (method === IP_VS_CONN_F_LOCALNODE) return NF_ACCEPT;
   return method === IP_VS_CONN_F_DROUTE ? directRoute(ns, skb, conn) : natXmit(ns, skb, conn);
 }

@@ -2,6 +2,7 @@
 import { csumFold, csumReplace2 } from "../../wire/checksum.ts";
 import { IP_OFFSET } from "../../wire/ipv4.ts";
 import type { NetNs } from "../core/net-ns.ts";
+import { nfBridgeOf } from "../core/nf-bridge.ts";
 import type { Skb } from "../core/skb.ts";
 import { ipRouteOutput } from "../ipv4/route.ts";
 import { dstMtu } from "../ipv4/route-exception.ts";
@@ -42,10 +43,14 @@ function pathMss(ns: NetNs, skb: Skb): number {
   const { view, data, dst } = skb;
   const saddr = view.getInt32(data + 12);
   const back = ipRouteOutput(ns, saddr, 0, 0, 0);
-  if (dst === null) return 0;
-  const there = dstMtu(ns, dst, view.getInt32(data + 16));
+  const there = dst === null ? bridgeMtu(skb) : dstMtu(ns, dst, view.getInt32(data + 16));
   const mtu = back === null ? there : Math.min(there, dstMtu(ns, back, saddr));
   return mtu - MIN_HEADERS;
+}
+
+/** What the route of a bridge stands for, which a bridged packet carries (fake_mtu in net/bridge/br_nf_core.c); 0: no bridge. */
+function bridgeMtu(skb: Skb): number {
+  return nfBridgeOf(skb)?.physIn.master?.mtu ?? 0;
 }
 
 /** A filler, or an option with its length; a length of 0 moves on by one. */

@@ -127,6 +127,8 @@ function natTarget({ prng, hook, protocol, network }: Place): string {
   const ported = protocol === "tcp" || protocol === "udp";
   const port = ported ? prng.pick(["", ":80", ":8080", ":5000"]) : "";
   const own = prng.pick(network.legs).address || "10.5.0.99";
+  // A tunnel that is led into itself ends by the recursion limit; its ports differ by level, which the kernel's do not.
+  if (hook === "OUTPUT" && network.bridged) return "ACCEPT";
   if (hook === "PREROUTING" || hook === "OUTPUT") {
     const plain = hook === "PREROUTING" ? ["10.1.0.0/24", "10.2.0.0/24"] : ["10.1.0.0/24"];
     return prng.pick([
