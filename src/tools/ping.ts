@@ -6,6 +6,7 @@ import { IP_PMTUDISC_DO, IP_PMTUDISC_DONT, IP_PMTUDISC_WANT, type PmtuDiscovery 
 import { skRouteOutput } from "../net/ipv4/sock-route.ts";
 import { NotModelledError, SysError, strerror, UsageError } from "../util/errors.ts";
 import { formatIp4, parseIp4 } from "../wire/address.ts";
+import { ICMP_REDIRECT } from "../wire/icmp.ts";
 import { icmpErrorText } from "./icmp-text.ts";
 import { OptionReader } from "./options.ts";
 import type { Tool, ToolContext, ToolOutput } from "./tool.ts";

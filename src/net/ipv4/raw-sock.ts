@@ -215,6 +215,7 @@ function rawMatches(sk: RawSock, protocol: number, saddr: number, daddr: number)
 
 /** An ICMP error about a packet of a raw socket; `data` at the quoted IP header (raw_icmp_error, raw_err). */
 export function rawIcmpError(ns: NetNs, skb: Skb, type: number, code: number, info: number): void {
+  if (type === ICMP_REDIRECT || type === ICMP_SOURCE_QUENCH) return;
   const ip = skb.data;
   const view = skb.view;
   for (const sk of rawOf(ns).sockets) {

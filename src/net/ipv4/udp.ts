@@ -106,6 +106,7 @@ function udpErr(ns: NetNs, skb: Skb, type: number, code: number, info: number): 
     tunnelErr(ns, skb, type, code, info);
     return;
   }
+  if (type === ICMP_REDIRECT || type === ICMP_SOURCE_QUENCH) return;
   let hard = type === ICMP_PARAMETERPROB;
   let errno = hard ? ("EIO" as const) : ("EHOSTUNREACH" as ReturnType<typeof errnoOf>);
   if (type === ICMP_DEST_UNREACH) {
