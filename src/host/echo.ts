@@ -74,7 +74,14 @@ export class EchoSocket {
       const { quoted, type, code, info } = error;
       const head = quotedEcho(quoted, this.ident);
       if (head < 0) continue;
-      return { kind: "error", seq: (quoted[head + 6] << 8) | quoted[head + 7], type, code, info, from: error.offender };
+      return {
+        kind: "error",
+        seq: (quoted[head + 6] << 8) | quoted[head + 7],
+        type,
+        code,
+        info,
+        from: error.offender,
+      };
     }
     return this.packet();
   }

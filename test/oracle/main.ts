@@ -13,7 +13,7 @@ import { parseArgs } from "node:util";
 import type { Case } from "./case.ts";
 import type { Difference } from "./compare.ts";
 import { generateCase, TOPOLOGY_NAMES } from "./generate/generate.ts";
-import { LegacyPath, whyNotReal } from "./real-side.ts";
+import { whyNotReal } from "./real-side.ts";
 import { runCase, runOnce, TooSlowError } from "./run-case.ts";
 import { shrink } from "./shrink.ts";
 
@@ -31,18 +31,18 @@ const { values } = parseArgs({
 });
 
 /** The difference of a smaller case; a case that the kernel refuses shows none. */
-function differenceOf(one: Case, legacy: LegacyPath): Difference | null {
+function differenceOf(one: Case): Difference | null {
   try {
-    return runOnce(one, legacy, 1);
+    return runOnce(one, 1);
   } catch {
     return null;
   }
 }
 
 /** As runCase; a case that a busy machine could not finish in time is left out. */
-function differenceIn(one: Case, legacy: LegacyPath): Difference | null {
+function differenceIn(one: Case): Difference | null {
   try {
-    return runCase(one, legacy);
+    return runCase(one);
   } catch (error) {
     if (!(error instanceof TooSlowError)) throw error;
     console.log(`${one.name} left out: ${error.message}`);
@@ -71,24 +71,19 @@ function main(): number {
   if (why !== null) throw new Error(`the oracle cannot run here: ${why}`);
   if (values.topology !== undefined && !TOPOLOGY_NAMES.includes(values.topology))
     throw new Error(`unknown topology; there is: ${TOPOLOGY_NAMES.join(", ")}`);
-  const legacy = new LegacyPath();
   const [first, count] = [Number(values.seed), Number(values.count)];
   let differing = 0;
-  try {
-    for (let seed = first; seed < first + count; seed++) {
-      const one = generateCase(seed, values.topology, values["ip-options"]);
-      const difference = differenceIn(one, legacy);
-      if (process.stdout.isTTY || (seed - first + 1) % 100 === 0)
-        process.stdout.write(`${seed - first + 1}/${count} cases, ${differing} differ\n`);
-      if (difference === null) continue;
-      differing++;
-      const small = values.whole ? one : shrink(one, (candidate) => differenceOf(candidate, legacy) !== null);
-      report(seed, small, differenceOf(small, legacy) ?? difference);
-      if (values.keep !== undefined) writeFileSync(values.keep, `${JSON.stringify(small, null, 2)}\n`);
-      if (!values["go-on"]) break;
-    }
-  } finally {
-    legacy.remove();
+  for (let seed = first; seed < first + count; seed++) {
+    const one = generateCase(seed, values.topology, values["ip-options"]);
+    const difference = differenceIn(one);
+    if (process.stdout.isTTY || (seed - first + 1) % 100 === 0)
+      process.stdout.write(`${seed - first + 1}/${count} cases, ${differing} differ\n`);
+    if (difference === null) continue;
+    differing++;
+    const small = values.whole ? one : shrink(one, (candidate) => differenceOf(candidate) !== null);
+    report(seed, small, differenceOf(small) ?? difference);
+    if (values.keep !== undefined) writeFileSync(values.keep, `${JSON.stringify(small, null, 2)}\n`);
+    if (!values["go-on"]) break;
   }
   return differing === 0 ? 0 : 1;
 }

@@ -4,23 +4,23 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Case } from "./case.ts";
 import { generateCase, TOPOLOGY_NAMES } from "./generate/generate.ts";
-import { LegacyPath, whyNotReal } from "./real-side.ts";
+import { whyNotReal } from "./real-side.ts";
 import { runCase, TooSlowError } from "./run-case.ts";
 
 const CASES = join(import.meta.dirname, "cases");
-const RANDOM_CASES = 6;
+const RANDOM_CASES = 3;
 const FIRST_SEED = 9000;
 
 const why = whyNotReal();
 if (why !== null) console.warn(`THE KERNEL IS NOT ASKED: no comparison with real namespaces here, as ${why}`);
 
 /** The difference as text; "" when both sides agree, or when the machine is too busy for a fair comparison. */
-function differenceText(one: Case, legacy: LegacyPath): string {
+function differenceText(one: Case): string {
   try {
-    const difference = runCase(one, legacy);
+    const difference = runCase(one);
     return difference === null ? "" : `${difference.where}\n${difference.text}`;
   } catch (error) {
     if (!(error instanceof TooSlowError)) throw error;
@@ -30,16 +30,13 @@ function differenceText(one: Case, legacy: LegacyPath): string {
 }
 
 describe.skipIf(why !== null)("the real kernel and meshwire agree", () => {
-  const legacy = new LegacyPath();
-  afterAll(() => legacy.remove());
-
   it.each(readdirSync(CASES).sort())("where they once did not: %s", (file) => {
     const one = JSON.parse(readFileSync(join(CASES, file), "utf8")) as Case;
-    expect(differenceText(one, legacy)).toBe("");
+    expect(differenceText(one)).toBe("");
   });
 
   it.each(TOPOLOGY_NAMES)("on random frames and rules: %s", (topology) => {
     for (let seed = FIRST_SEED; seed < FIRST_SEED + RANDOM_CASES; seed++)
-      expect(differenceText(generateCase(seed, topology), legacy)).toBe("");
+      expect(differenceText(generateCase(seed, topology))).toBe("");
   });
 });

@@ -3,8 +3,7 @@
  * that nothing is left behind however the process ends. Commands are those of the distribution, iptables the legacy one.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { allNamespaces, type Case, type Command, WORLD } from "./case.ts";
 import {
@@ -23,8 +22,8 @@ import {
 import type { Seen, Side } from "./side.ts";
 
 const SETTLE_MS = 3000;
-const LEGACY = ["iptables", "iptables-save", "iptables-restore"];
 const SBIN = "/usr/sbin";
+const COMMAND_PATH = `${SBIN}:/usr/bin:/sbin:/bin`;
 
 /** Why real namespaces cannot be had here; null when they can. */
 export function whyNotReal(): string | null {
@@ -42,19 +41,12 @@ export function whyNotReal(): string | null {
   }
 }
 
-/** A directory with the legacy iptables under their plain names, for the front of PATH. */
-export class LegacyPath {
-  readonly dir: string;
-
-  constructor() {
-    this.dir = mkdtempSync(join(tmpdir(), "oracle-bin-"));
-    for (const name of LEGACY) symlinkSync(join(SBIN, "xtables-legacy-multi"), join(this.dir, name));
-  }
-
-  remove(): void {
-    rmSync(this.dir, { recursive: true, force: true });
-  }
-}
+/** The plain names mean the legacy programs, as Docker of that time used them. Aliases are read a line at a time. */
+const LEGACY = `
+alias iptables=iptables-legacy
+alias iptables-save=iptables-legacy-save
+alias iptables-restore=iptables-legacy-restore
+`;
 
 interface Namespace {
   readonly name: string;
@@ -65,14 +57,12 @@ interface Namespace {
 
 export class RealSide implements Side {
   private readonly root = currentNetns();
-  private readonly path: string;
   private readonly namespaces: Namespace[] = [];
   private readonly sockets: number[] = [];
   private sender = -1;
   private readonly indexes = new Map<string, number>();
 
-  constructor(one: Case, legacy: LegacyPath) {
-    this.path = `${legacy.dir}:${SBIN}:/usr/bin:/sbin:/bin`;
+  constructor(one: Case) {
     try {
       this.build(one);
     } catch (error) {
@@ -158,9 +148,9 @@ export class RealSide implements Side {
   private shell(ns: Namespace, script: string): string {
     enterNetns(ns.fd);
     const { status, stdout, stderr, error } = spawnSync("sh", ["-s"], {
-      input: script,
+      input: `${LEGACY}${script}`,
       encoding: "utf8",
-      env: { PATH: this.path, LC_ALL: "C", TZ: "UTC" },
+      env: { PATH: COMMAND_PATH, LC_ALL: "C", TZ: "UTC" },
       timeout: 20_000,
     });
     enterNetns(this.root);

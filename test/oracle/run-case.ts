@@ -4,7 +4,7 @@ import { type Difference, firstDifference } from "./compare.ts";
 import { MeshSide } from "./mesh-side.ts";
 import { fromHex } from "./packet.ts";
 import { Peers, type Sending } from "./peers.ts";
-import { type LegacyPath, pause, RealSide } from "./real-side.ts";
+import { pause, RealSide } from "./real-side.ts";
 import type { Seen, Side } from "./side.ts";
 
 /** What came out of one side. */
@@ -76,8 +76,8 @@ function askAll(one: Case, side: Side): Map<string, string> {
   return texts;
 }
 
-function observeReal(one: Case, legacy: LegacyPath): Observation {
-  const side = new RealSide(one, legacy);
+function observeReal(one: Case): Observation {
+  const side = new RealSide(one);
   try {
     const start = performance.now();
     const frames = drive(one, side);
@@ -106,15 +106,15 @@ function observeMesh(one: Case, seed: number): Observation {
  * A difference of a case, null when both sides agree. One that is there only sometimes (the kernel drew a number that a
  * station uses) is none. Throws TooSlowError, and Error for a case that the kernel refuses.
  */
-export function runCase(one: Case, legacy: LegacyPath): Difference | null {
-  return runOnce(one, legacy, 1) === null ? null : runOnce(one, legacy, 2);
+export function runCase(one: Case): Difference | null {
+  return runOnce(one, 1) === null ? null : runOnce(one, 2);
 }
 
 /** As {@link runCase}, but without the second look: for shrinking. */
-export function runOnce(one: Case, legacy: LegacyPath, seed: number): Difference | null {
+export function runOnce(one: Case, seed: number): Difference | null {
   for (let attempt = 1; ; attempt++) {
     try {
-      return firstDifference(one, observeReal(one, legacy), observeMesh(one, seed));
+      return firstDifference(one, observeReal(one), observeMesh(one, seed));
     } catch (error) {
       if (!(error instanceof TooSlowError) || attempt === ATTEMPTS) throw error;
     }

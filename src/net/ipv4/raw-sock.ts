@@ -1,6 +1,6 @@
 /** Raw sockets of one protocol (net/ipv4/raw.c); `ping` run as root uses one for ICMP. */
 import { type Errno, SysError } from "../../util/errors.ts";
-import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED } from "../../wire/icmp.ts";
+import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, ICMP_REDIRECT, ICMP_SOURCE_QUENCH } from "../../wire/icmp.ts";
 import {
   IP_HLEN,
   IPPROTO_ICMP,

@@ -4,6 +4,8 @@ import {
   ICMP_FRAG_NEEDED,
   ICMP_PARAMETERPROB,
   ICMP_PORT_UNREACH,
+  ICMP_REDIRECT,
+  ICMP_SOURCE_QUENCH,
 } from "../../wire/icmp.ts";
 import { IPPROTO_UDP, ipDaddr, ipHeaderLen, ipSaddr, ipTtl } from "../../wire/ipv4.ts";
 import { UDP_HLEN, udpDport, udpLen, udpSport } from "../../wire/udp.ts";

@@ -80,8 +80,14 @@ export class TaskRunner {
   private *createNetworks(): Co<void> {
     const { engine } = this.host;
     if (engine.findImage(this.task.spec.image) !== null)
-      for (const { networkId } of this.task.networks) yield* this.createNetwork(networkId);
+      for (const { networkId } of this.networkOrder()) yield* this.createNetwork(networkId);
     this.later(this.delays.prepareNs, () => engine.daemon.go(() => this.pull()));
+  }
+
+  /** The networks of a task are kept in a Go map: which comes first is chance. */
+  private networkOrder(): TaskObject["networks"][number][] {
+    const { id, networks } = this.task;
+    return this.host.engine.prng.stream(`networks of ${id}`).shuffle([...networks]);
   }
 
   /** The registry is asked even for an image that is here; what it does not give is taken from the machine. */
