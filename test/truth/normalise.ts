@@ -98,6 +98,7 @@ class FrameReader {
     const sport = hasPorts ? view.getUint16(l4) : 0;
     const dport = hasPorts ? view.getUint16(l4 + 2) : 0;
     if (CONTROL_PORTS.has(sport) || CONTROL_PORTS.has(dport)) return;
+    if (protocol === 1 && this.quotesControl(l4)) return;
     const end = Math.min(head + ip.ipTotLen(view, head), this.bytes.length);
     const header = `ttl=${ip.ipTtl(view, head)} tos=${ip.ipTos(view, head)} id=${ip.ipId(view, head) === 0 ? "0" : "nz"} frag=${ip.ipFragOff(view, head)} len=${end - head} ipsum=${ip.ipChecksumOk(view, head)}`;
     if (protocol === 17 && dport === VXLAN_PORT) {
@@ -107,6 +108,18 @@ class FrameReader {
       return;
     }
     this.packet(off, head, l4, end, header);
+  }
+
+  /** Whether an ICMP error is about traffic of the control plane. */
+  private quotesControl(icmp: number): boolean {
+    const { view, bytes } = this;
+    const quoted = icmp + 8;
+    if (![3, 5, 11].includes(view.getUint8(icmp)) || bytes.length < quoted + 28) return false;
+    const l4 = quoted + ip.ipHeaderLen(view, quoted);
+    return (
+      [6, 17].includes(ip.ipProtocol(view, quoted)) &&
+      [l4, l4 + 2].some((at) => CONTROL_PORTS.has(view.getUint16(at)))
+    );
   }
 
   private packet(off: number, head: number, l4: number, end: number, header: string): void {
