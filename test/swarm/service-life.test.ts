@@ -167,3 +167,18 @@ describe("chance", () => {
     expect(strip(run(5))).not.toBe(strip(run(6)));
   });
 });
+
+it.each([1, 2, 3, 4])("every node numbers the networks of a service alike (seed %i)", (seed) => {
+  const lab = swarmWithWeb(3, seed);
+  lab.wait(2 * SEC);
+  for (const machine of [MANAGER, "swarm-worker1", "swarm-worker2"]) {
+    expect(rules(lab, machine, "ingress_sbox")).toContain("--dport 8080 -j MARK --set-xmark 0x100/");
+    expect(rules(lab, machine, "lb-mynet")).toContain("-j MARK --set-xmark 0x101/");
+  }
+});
+
+it("making an overlay looks for rules of an encrypted one, which makes the host's mangle table", () => {
+  const lab = swarmLab();
+  formSwarm(lab);
+  expect(rules(lab, "swarm-worker1", "host")).toContain("*mangle");
+});

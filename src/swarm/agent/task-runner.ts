@@ -130,8 +130,17 @@ export class TaskRunner {
       return;
     }
     this.phase = "running";
-    this.host.engine.controller.agent?.enableService(container.sandbox!);
-    this.report({ state: "running", message: "started", pid: container.pid });
+    this.activate(container);
+  }
+
+  /** Opens one network after the other to the service's clients; the task runs when all are open. */
+  private activate(container: Container): void {
+    if (this.phase !== "running") return;
+    const { agent } = this.host.engine.controller;
+    const waitNs = agent?.enableNext(container.sandbox!) ?? null;
+    if (waitNs === null) this.report({ state: "running", message: "started", pid: container.pid });
+    else if (waitNs === 0) this.activate(container);
+    else this.later(waitNs, () => this.activate(container));
   }
 
   /** The container ended by itself. */

@@ -8,6 +8,12 @@ import type { EndpointRecord, NetworkDb, PeerRecord, TableEvent, TableWatcher } 
 import type { OverlayDriver } from "./overlay-driver.ts";
 import type { Endpoint, LocalNetwork } from "./types.ts";
 
+/**
+ * The rules of a service that is new to this node are made by a dozen processes one after the other. The record of the
+ * sandbox's next endpoint comes that much later, in another round of gossip: so all nodes number the service's networks alike.
+ */
+const FIRST_BACKEND_NS = 250_000_000;
+
 /** What the agent works on. */
 export interface AgentHost {
   readonly overlay: OverlayDriver | null;
@@ -48,18 +54,22 @@ export class ClusterAgent implements TableWatcher {
     this.db.create("overlay_peer_table", endpoint.network.id, endpoint.id, record);
   }
 
-  /** The endpoints of a sandbox may be balanced to (EnableService), in the order of the sandbox. */
-  enableService(sandbox: { readonly endpoints: readonly Endpoint[] }): void {
-    for (const endpoint of sandbox.endpoints) {
-      if (endpoint.network.driver !== "overlay" || endpoint.serviceEnabled) continue;
-      endpoint.serviceEnabled = true;
-      const record = recordOf(endpoint, false);
-      if (endpoint.service !== null) {
-        this.backends.set(endpoint.id, record);
-        this.host.balancers.add(bindingOf(endpoint.network.id, endpoint.id, record));
-      }
-      this.db.create("endpoint_table", endpoint.network.id, endpoint.id, record);
+  /**
+   * The next endpoint of a sandbox, in its order, may be balanced to (EnableService). Returns how long it takes in ns until
+   * the one after it may, or null when there was none left.
+   */
+  enableNext(sandbox: { readonly endpoints: readonly Endpoint[] }): number | null {
+    const endpoint = sandbox.endpoints.find((ep) => ep.network.driver === "overlay" && !ep.serviceEnabled);
+    if (endpoint === undefined) return null;
+    endpoint.serviceEnabled = true;
+    const record = recordOf(endpoint, false);
+    let first = false;
+    if (endpoint.service !== null) {
+      this.backends.set(endpoint.id, record);
+      first = this.host.balancers.add(bindingOf(endpoint.network.id, endpoint.id, record));
     }
+    this.db.create("endpoint_table", endpoint.network.id, endpoint.id, record);
+    return first ? FIRST_BACKEND_NS : 0;
   }
 
   /** No new connections to the endpoints of a sandbox (DisableService). */

@@ -280,7 +280,7 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
     const name = `${network.name}-endpoint`;
     this.join(sandbox, new Endpoint(newHexId(this.prng), name, network, addr, true, null, []));
     this.balancers.populate(network.id);
-    this.agent!.enableService(sandbox);
+    this.agent!.enableNext(sandbox);
   }
 
   private join(sandbox: Sandbox, endpoint: Endpoint): void {

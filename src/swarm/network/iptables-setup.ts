@@ -180,11 +180,14 @@ export function programIngressPort(ns: NetNs, gateway: number, port: PortConfig,
   change(ns, "filter", INGRESS, `-p ${protocol} --dport ${publishedPort} -j ACCEPT`);
 }
 
-/** Encrypted overlays: mark what is to be encrypted, refuse what came in the clear (overlay/encryption.go). */
+/**
+ * Encrypted overlays: mark what is to be encrypted, refuse what came in the clear (overlay/encryption.go). What is there
+ * already, or gone already, stays so; to look makes the tables.
+ */
 export function programEncryption(ns: NetNs, vni: number, port: number, add: boolean): void {
   const match = `-p udp --dport ${port} -m u32 --u32 0>>22&0x3C@12&0xFFFFFF00=${vni * 256}`;
-  const append = add ? iptAppend : iptDelete;
-  const insert = add ? iptInsert : iptDelete;
+  const append = add ? appendOnce : deleteIfThere;
+  const insert = add ? insertOnce : deleteIfThere;
   append(ns, "mangle", "OUTPUT", `${match} -j MARK --set-mark 13681891`);
   insert(ns, "filter", "INPUT", `-m policy --dir in --pol none ${match} -j DROP`);
   append(ns, "filter", "INPUT", `-m policy --dir in --pol ipsec ${match} -j ACCEPT`);

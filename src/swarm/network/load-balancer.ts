@@ -83,8 +83,8 @@ export class LoadBalancers {
     this.host = host;
   }
 
-  /** A backend is there (addServiceBinding). */
-  add(binding: Binding): void {
+  /** A backend is there (addServiceBinding). True when it is the service's first one on its network. */
+  add(binding: Binding): boolean {
     const service = this.serviceOf(binding);
     let balancer = service.balancers.get(binding.networkId);
     const first = balancer === undefined;
@@ -98,6 +98,7 @@ export class LoadBalancers {
     else owners.add(binding.endpointId);
     this.addBackend(binding.networkId, balancer, service.ports, binding.addr);
     this.changeNames(binding, true, first);
+    return first;
   }
 
   /** A backend goes: first disabled (`full` false: no new connections), then removed (rmServiceBinding). */

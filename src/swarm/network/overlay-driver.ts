@@ -67,9 +67,12 @@ export class OverlayDriver {
   createNetwork(network: LocalNetwork): void {
     const encrypted = network.options.has("encrypted");
     const base = Number(network.options.get(MTU_OPTION) ?? DEFAULT_MTU) - VXLAN_ENCAP;
+    const vni = Number(network.options.get(VXLAN_ID_LIST));
+    // An encrypted network that had this VNI before may have left its rules.
+    if (!encrypted) programEncryption(this.hostNs, vni, this.dataPathPort, false);
     this.networks.set(network.id, {
       network,
-      vni: Number(network.options.get(VXLAN_ID_LIST)),
+      vni,
       mtu: encrypted ? (base - ENCRYPTION_OVERHEAD) & ~3 : base,
       encrypted,
       ns: null,
