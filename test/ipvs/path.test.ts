@@ -70,8 +70,8 @@ class Bench {
   }
 
   /** The backend or the client sends an ICMP error about what it got last. */
-  icmp(sport: number, at: "b" | "c", type: number, code: number): Out[] {
-    return outs(this.side.step({ kind: "icmp", flow: String(sport), at, type, code }));
+  icmp(sport: number, at: "b" | "c", type: number, code: number, damaged = false): Out[] {
+    return outs(this.side.step({ kind: "icmp", flow: String(sport), at, type, code, damaged }));
   }
 
   wait(seconds: number): void {
@@ -247,6 +247,14 @@ describe("what goes wrong on the way", () => {
     const [error] = bench.icmp(1, "c", 3, 4);
     expect([error.card, error.dst]).toEqual([2, "10.0.2.2"]);
     expect([ipText(error.bytes, 54), get16(error.bytes, 62)]).toEqual(["10.0.2.2", 9000]);
+  });
+
+  it("an ICMP error with a wrong checksum is not mended but dropped, both ways", () => {
+    bench = new Bench(TWO);
+    bench.tcp(1, "S");
+    expect(bench.icmp(1, "b", 3, 3, true)).toEqual([]);
+    bench.answer(1, "SA");
+    expect(bench.icmp(1, "c", 3, 4, true)).toEqual([]);
   });
 
   it("a packet whose life ends here is answered with time exceeded and counts as sent nowhere", () => {

@@ -25,6 +25,8 @@ export type Step =
       readonly at: "b" | "c";
       readonly type: number;
       readonly code: number;
+      /** A bit of it is turned on the way. */
+      readonly damaged?: boolean;
     };
 
 export interface Case {

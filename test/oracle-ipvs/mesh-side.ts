@@ -130,6 +130,7 @@ export class MeshSide {
     if (got === undefined) return null;
     const [card, frame] = got;
     const bytes = step.kind === "reply" ? replyTo(frame, step.flags) : icmpAbout(frame, step.type, step.code);
+    if (step.kind === "icmp" && step.damaged === true) bytes[bytes.length - 1] ^= 1;
     return this.inject(card, bytes, step.flow);
   }
 

@@ -23,6 +23,7 @@ import {
   ipProtocol,
   ipSaddr,
   ipTotLen,
+  l4ChecksumOk,
 } from "../../wire/ipv4.ts";
 import { rewriteAddress, rewriteTransport } from "../../wire/rewrite.ts";
 import { TCP_HLEN, TCP_RST, TCP_SYN, tcpFlags } from "../../wire/tcp.ts";
@@ -165,6 +166,7 @@ function ipVsForwardIcmp(ns: NetNs, skb: Skb): Verdict {
 function ipVsInIcmp(net: IpvsNet, skb: Skb): Verdict {
   const conn = connOfIcmp(net, skb, false);
   if (conn === null) return NF_ACCEPT;
+  if (!icmpIntact(skb)) return NF_DROP;
   countIn(net, conn, ipTotLen(skb.view, skb.netOff));
   return ipVsIcmpXmit(net.ns, skb, conn);
 }
@@ -173,12 +175,20 @@ function ipVsInIcmp(net: IpvsNet, skb: Skb): Verdict {
 function ipVsOutIcmp(ns: NetNs, net: IpvsNet, skb: Skb, hook: Hook): Verdict {
   const conn = connOfIcmp(net, skb, true);
   if (conn === null) return NF_ACCEPT;
+  if (!icmpIntact(skb)) return NF_DROP;
   if (!conn.masquerades) ns.kernel.printk(HALF_CONNECTION);
   natIcmp(skb, conn, true);
   if (!reroute(ns, net, skb, hook)) return NF_DROP;
   countOut(net, conn, ipTotLen(skb.view, skb.netOff));
   handled(skb, conn);
   return NF_ACCEPT;
+}
+
+/** A translated error gets a new checksum, so a damaged one must not come that far (ip_vs_checksum_complete). */
+function icmpIntact(skb: Skb): boolean {
+  const { bytes, view, netOff } = skb;
+  const headerLen = ipHeaderLen(view, netOff);
+  return l4ChecksumOk(bytes, view, netOff, netOff + headerLen, ipTotLen(view, netOff) - headerLen);
 }
 
 /** The connection that an ICMP error quotes. `outwards`: the quoted packet is a request to the real server. */

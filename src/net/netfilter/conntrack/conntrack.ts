@@ -26,7 +26,6 @@ import {
   IP_DEFRAG_CONNTRACK_OUT,
   ipDefrag,
 } from "../../ipv4/ip-fragment.ts";
-import type { Conn } from "./conn.ts";
 import { nfConntrackConfirm, nfConntrackIn } from "./conntrack-core.ts";
 import { Conntrack, conntrackOf } from "./conntrack-net.ts";
 import { ConntrackSysctls } from "./conntrack-sysctl.ts";
@@ -90,11 +89,4 @@ export function conntrackEnable(ns: NetNs): void {
   ns.hooks.register({ name: "nf_conntrack", priority, hook: NF_INET_LOCAL_OUT, fn: conntrackLocal });
   ns.hooks.register({ ...confirm, hook: NF_INET_POST_ROUTING });
   ns.hooks.register({ ...confirm, hook: NF_INET_LOCAL_IN });
-}
-
-/** Gives an unconfirmed connection another source of its replies (nf_conntrack_alter_reply); IPVS does it. */
-export function nfConntrackAlterReply(_ns: NetNs, conn: Conn, src: number, sport: number): void {
-  if (conn.isConfirmed) return;
-  conn.replSrc = src;
-  conn.replSport = sport;
 }
