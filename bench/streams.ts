@@ -1,5 +1,6 @@
 /** Packets end to end: known flows one way, round trips, TCP data, and first packets of new flows. */
-import { tcpRecvmsg, tcpSendmsg } from "../src/net/ipv4/tcp.ts";
+import { tcpRecvmsg } from "../src/net/ipv4/tcp.ts";
+import { tcpSendmsg } from "../src/net/ipv4/tcp-sendmsg.ts";
 import { MS } from "../src/sim/sim.ts";
 import { IngressLab } from "./ingress-lab.ts";
 import { cpuNs, median, perUnit, type Row } from "./measure.ts";

@@ -3,6 +3,7 @@
  * its own, named by machine, so that one more machine does not move the draws of the others.
  */
 import { Machine } from "./host/machine.ts";
+import { MachinePins } from "./host/machine-pins.ts";
 import type { Process } from "./host/process.ts";
 import { bridgeNetfilterInit } from "./net/bridge/br-netfilter.ts";
 import { Kernel, type PernetInit } from "./net/core/kernel.ts";
@@ -15,7 +16,7 @@ import { routeAdd } from "./net/ctl/route.ts";
 import { xfrmInit } from "./net/ctl/xfrm.ts";
 import { Segment, type SegmentOptions } from "./net/drivers/cable.ts";
 import { loopbackInit } from "./net/drivers/loopback.ts";
-import { nicCreate } from "./net/drivers/nic.ts";
+import { nicCreate, nicPinPauses } from "./net/drivers/nic.ts";
 import { transportInit } from "./net/ipv4/af-inet.ts";
 import { ipv4Init } from "./net/ipv4/ipv4-init.ts";
 import { sockOf } from "./net/ipv4/sock.ts";
@@ -23,13 +24,14 @@ import { ipvsInit } from "./net/ipvs/ip-vs-ctl.ts";
 import { conntrackInit } from "./net/netfilter/conntrack/conntrack.ts";
 import { netfilterInit } from "./net/netfilter/ip-tables.ts";
 import { natInit } from "./net/netfilter/nat/nat.ts";
-import { Sim } from "./sim/sim.ts";
+import { MS, Sim } from "./sim/sim.ts";
 import { engineOf, startDocker } from "./swarm/engine.ts";
 import { SwarmFabric } from "./swarm/fabric.ts";
 import { type ImageDecl, imageTable } from "./swarm/images.ts";
 import type { Pins } from "./swarm/pins.ts";
 import { type ImportSpec, importMachine } from "./tools/import/import-machine.ts";
 import { InvariantError, SysError, UsageError } from "./util/errors.ts";
+import { Pinned, type PinnedPart } from "./util/pinned.ts";
 import { Prng } from "./util/prng.ts";
 import { prefixToMask } from "./wire/address.ts";
 
@@ -69,7 +71,7 @@ export interface MachineSpec {
   /** Kernel parameters by name. */
   readonly sysctl: readonly (readonly [string, string])[];
   /** Source ports that its own connections take first, in order. */
-  readonly ports: readonly number[];
+  readonly ports: readonly PinnedPart<number>[];
   /** The machine stands as a dump of a real node has it; `nics` says where its cards hang. */
   readonly imported?: ImportSpec;
 }
@@ -96,6 +98,8 @@ const PERNET: readonly PernetInit[] = [
 ];
 
 const MAC_PREFIX_HI = 0x5254;
+const UPTIME_LEAST_MS = 60_000;
+const UPTIME_SPREAD_MS = 120_000;
 
 /**
  * Lower half of a card's MAC address: the third byte of the IPv4 address, 0, and the last one (192.168.200.10 has
@@ -214,18 +218,30 @@ export class Lab {
     const machine = this.machine(name);
     const boots = (this.boots.get(name) ?? 0) + 1;
     this.boots.set(name, boots);
-    machine.powerOn(this.kernelOf(spec, `machine/${name}/boot/${boots}`));
+    machine.powerOn(this.kernelOf(spec, `machine/${name}/boot/${boots}`, this.sim.now));
     this.setUp(machine, spec);
     if (spec.docker) startDocker(machine, this.fabric, boots);
   }
 
-  private kernelOf({ name }: MachineSpec, stream: string): Kernel {
+  private kernelOf({ name }: MachineSpec, stream: string, bootedNs: number): Kernel {
     const watch = (ns: NetNs) => this.watch(ns);
-    return new Kernel(name, this.sim, this.pool, this.prng.stream(stream), [...PERNET, watch]);
+    return new Kernel(name, this.sim, this.pool, this.prng.stream(stream), [...PERNET, watch], bootedNs);
+  }
+
+  /** How long a machine has been running when the lab begins: some minutes, so that the ticks of no two fall together. */
+  private uptimeNs(name: string): number {
+    const prng = this.prng.stream(`machine/${name}/uptime`);
+    const drawn = (UPTIME_LEAST_MS + prng.below(UPTIME_SPREAD_MS)) * MS + prng.below(MS);
+    return this.spec.pins.nodes?.[name]?.uptimeNs ?? drawn;
   }
 
   private build(spec: MachineSpec): Machine {
-    const machine = new Machine(spec.name, this.kernelOf(spec, `machine/${spec.name}`));
+    const machine = new Machine(
+      spec.name,
+      this.kernelOf(spec, `machine/${spec.name}`, -this.uptimeNs(spec.name)),
+    );
+    machine.pins = new MachinePins(this.spec.pins, spec.name);
+    if (machine.pins.pauses !== null) nicPinPauses(machine.kernel, machine.pins.pauses);
     this.setUp(machine, spec);
     return machine;
   }
@@ -245,7 +261,7 @@ export class Lab {
     for (const [name, value] of spec.sysctl) setParameter(machine, name, value);
     if (spec.forward) ns.sysctl.set("net.ipv4.ip_forward", "1");
     machine.nameservers = [...spec.nameservers];
-    sockOf(ns).pinnedPorts.push(...spec.ports);
+    sockOf(ns).pinnedPorts = new Pinned(spec.ports);
   }
 
   private import(machine: Machine, { nics }: MachineSpec, imported: ImportSpec): void {

@@ -20,6 +20,7 @@ import {
 import { bitNames, type DissectContext, shouldBe } from "./dissect-context.ts";
 import { printIcmp } from "./dissect-icmp.ts";
 import { printIgmp } from "./dissect-igmp.ts";
+import { printIp4Options } from "./dissect-ip-options.ts";
 import { printTcp } from "./dissect-tcp.ts";
 import { printUdp } from "./dissect-udp.ts";
 
@@ -80,9 +81,13 @@ export function printIp4(ctx: DissectContext, off: number, lenBytes: number): vo
 function printIp4Body(ctx: DissectContext, off: number, headerLen: number, total: number): void {
   const fragment = ctx.u16(off + 6);
   const protocol = ctx.u8(off + 9);
-  if (ctx.options.verbose > 0) printIp4Verbose(ctx, off, headerLen, total, fragment, protocol);
+  const cut = ctx.options.verbose > 0 && !printIp4Verbose(ctx, off, headerLen, total, fragment, protocol);
   const from = formatIp4(ctx.i32(off + 12));
   const to = formatIp4(ctx.i32(off + 16));
+  if (cut) {
+    ctx.put(`${from} > ${to}:  [|ip]`);
+    return;
+  }
   if ((fragment & IP_OFFSET) !== 0) {
     ctx.put(`${from} > ${to}: ip-proto-${protocol}`);
     return;
@@ -90,10 +95,15 @@ function printIp4Body(ctx: DissectContext, off: number, headerLen: number, total
   if (protocol !== IPPROTO_TCP && protocol !== IPPROTO_UDP && protocol !== IPPROTO_SCTP) {
     ctx.put(`${from} > ${to}: `);
   }
+  if (!ctx.has(off, headerLen)) {
+    ctx.put(` [remaining caplen(${ctx.snapEnd - off}) < header length(${headerLen})] [|ip]`);
+    return;
+  }
   ctx.ipOff = off;
   printIp4Payload(ctx, off, off + headerLen, total - headerLen, protocol, (fragment & IP_MF) !== 0);
 }
 
+/** False when the options are cut off. */
 function printIp4Verbose(
   ctx: DissectContext,
   off: number,
@@ -101,7 +111,7 @@ function printIp4Verbose(
   total: number,
   fragment: number,
   protocol: number,
-): void {
+): boolean {
   const tos = ctx.u8(off + 1);
   const ttl = ctx.u8(off + 8);
   ctx.put(`(tos 0x${tos.toString(16)}${ECN_NAMES[tos & 3]}`);
@@ -110,7 +120,7 @@ function printIp4Verbose(
   const name = PROTOCOL_NAMES.get(protocol) ?? "unknown";
   ctx.put(`, id ${ctx.u16(off + 4)}, offset ${(fragment & IP_OFFSET) * 8}, flags [${flags}]`);
   ctx.put(`, proto ${name} (${protocol}), length ${total}`);
-  if (headerLen > 20) printIp4Options(ctx, off + 20, off + headerLen);
+  const whole = headerLen === 20 || printIp4Options(ctx, off + 20, off + headerLen);
   if (ctx.has(off, headerLen)) {
     const sum = inetChecksum(ctx.view, off, headerLen);
     if (sum !== 0) {
@@ -119,33 +129,7 @@ function printIp4Verbose(
     }
   }
   ctx.put(")\n    ");
-}
-
-const OPTION_NAMES: ReadonlyMap<number, string> = new Map([
-  [0, "EOL"],
-  [1, "NOP"],
-  [7, "RR"],
-  [68, "timestamp"],
-  [131, "LSRR"],
-  [137, "SSRR"],
-  [148, "RA"],
-  [130, "security"],
-]);
-
-function printIp4Options(ctx: DissectContext, from: number, end: number): void {
-  const words: string[] = [];
-  for (let at = from; at < end; ) {
-    const kind = ctx.u8(at);
-    words.push(OPTION_NAMES.get(kind) ?? `unknown ${kind}`);
-    if (kind === 0) break;
-    const length = kind === 1 ? 1 : at + 1 < end ? ctx.u8(at + 1) : 0;
-    if (length < 1 || (kind !== 1 && length < 2) || at + length > end) {
-      words[words.length - 1] += ` [bad length ${length}]`;
-      break;
-    }
-    at += length;
-  }
-  ctx.put(`, options (${words.join(",")})`);
+  return whole;
 }
 
 function printIp4Payload(

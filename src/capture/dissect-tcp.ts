@@ -25,6 +25,7 @@ import {
 import { bitNames, type DissectContext, hexBytes, shouldBe } from "./dissect-context.ts";
 import { printDomain } from "./dissect-dns.ts";
 import { printHttp } from "./dissect-http.ts";
+import { finalDestination } from "./dissect-ip-options.ts";
 
 const FLAG_NAMES = [
   [TCP_FIN, "F"],
@@ -148,7 +149,7 @@ function printNumbers(
 function printChecksum(ctx: DissectContext, ipOff: number, off: number, lenBytes: number): void {
   if (!ctx.has(off, lenBytes)) return;
   const field = ctx.u16(off + 16);
-  const pseudo = pseudoHeaderSum(ctx.i32(ipOff + 12), ctx.i32(ipOff + 16), IPPROTO_TCP, lenBytes);
+  const pseudo = pseudoHeaderSum(ctx.i32(ipOff + 12), finalDestination(ctx, ipOff), IPPROTO_TCP, lenBytes);
   const sum = inetChecksum(ctx.view, off, lenBytes, pseudo);
   const hex = (value: number): string => `0x${value.toString(16).padStart(4, "0")}`;
   ctx.put(`, cksum ${hex(field)}`);

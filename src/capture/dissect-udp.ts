@@ -6,6 +6,7 @@ import { UDP_HLEN } from "../wire/udp.ts";
 import { VXLAN_HLEN, VXLAN_PORT } from "../wire/vxlan.ts";
 import { type DissectContext, shouldBe } from "./dissect-context.ts";
 import { printDomain } from "./dissect-dns.ts";
+import { finalDestination } from "./dissect-ip-options.ts";
 
 const DOMAIN_PORT = 53;
 const MDNS_PORT = 5353;
@@ -86,7 +87,7 @@ function printChecksum(ctx: DissectContext, ipOff: number, off: number, lenBytes
     return;
   }
   if (!ctx.has(off, lenBytes)) return;
-  const pseudo = pseudoHeaderSum(ctx.i32(ipOff + 12), ctx.i32(ipOff + 16), IPPROTO_UDP, lenBytes);
+  const pseudo = pseudoHeaderSum(ctx.i32(ipOff + 12), finalDestination(ctx, ipOff), IPPROTO_UDP, lenBytes);
   const sum = inetChecksum(ctx.view, off, lenBytes, pseudo);
   const hex = (value: number): string => `0x${value.toString(16).padStart(4, "0")}`;
   if (sum === 0) ctx.put("[udp sum ok] ");

@@ -48,6 +48,7 @@ export function runPage(file: string, options: RunOptions, terminal: Terminal): 
     return OK;
   }
   if (!options.quiet) printCount(file, run, terminal);
+  if (run.failures === 0) run.checkPins();
   return run.failures === 0 ? OK : EXPECTATION_FAILED;
 }
 

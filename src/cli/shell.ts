@@ -3,6 +3,7 @@ import { createInterface } from "node:readline";
 import type { LiveLab } from "../scenario/live-lab.ts";
 import { PageRun } from "../scenario/run-page.ts";
 import { BUILTINS } from "../scenario/shell/builtins.ts";
+import { goesOn } from "../scenario/shell/parser.ts";
 import { UTILITIES } from "../scenario/shell/text/table.ts";
 import { TOOLS } from "../tools/registry.ts";
 import { NotModelledError, UsageError } from "../util/errors.ts";
@@ -43,48 +44,89 @@ export async function shellOnPage(
     completer,
     terminal: interactive,
   });
-  let machine = machines[0];
+  const desk = new Desk(run.live, machines, terminal, !interactive);
   const prompt = () => {
-    lines.setPrompt(`${machine}$ `);
+    lines.setPrompt(desk.prompt);
     if (interactive) lines.prompt();
   };
   prompt();
-  for await (const typed of lines) {
-    const line = typed.trim();
-    if (line === "exit" || line === "quit") break;
-    if (line.startsWith("@")) machine = changeMachine(line, machines, machine, run.live, terminal);
-    else if (line !== "") execute(run.live, machine, line, terminal);
+  for await (const line of lines) {
+    desk.type(line);
+    if (desk.status !== null) break;
     prompt();
   }
   lines.close();
-  return OK;
+  return desk.end();
 }
 
-/** `@NAME` or `@NAME COMMAND`; returns the machine of the next line. */
-function changeMachine(
-  line: string,
-  machines: readonly string[],
-  old: string,
-  live: LiveLab,
-  terminal: Terminal,
-): string {
-  const [, name, command] = /^@(\S*)\s*(.*)$/.exec(line)!;
-  if (!machines.includes(name)) {
-    terminal.err(`unknown machine ${name}; there is: ${machines.join(", ")}\n`);
-    return old;
+/** What is typed, by whole commands: one may go on over several lines. */
+class Desk {
+  /** Exit status of the shell that ended, null while none has. */
+  status: number | null = null;
+  private readonly live: LiveLab;
+  private readonly machines: readonly string[];
+  private readonly terminal: Terminal;
+  /** Lines that come from a pipe are a script. */
+  private readonly isScript: boolean;
+  private machine: string;
+  private typed = "";
+
+  constructor(live: LiveLab, machines: readonly string[], terminal: Terminal, isScript: boolean) {
+    this.live = live;
+    this.machines = machines;
+    this.terminal = terminal;
+    this.isScript = isScript;
+    this.machine = machines[0];
   }
-  if (command === "") return name;
-  execute(live, name, command, terminal);
-  return old;
-}
 
-function execute(live: LiveLab, machine: string, line: string, terminal: Terminal): void {
-  try {
-    const { stdout, stderr } = live.shell(machine, line);
-    if (stdout !== "") terminal.out(stdout);
-    if (stderr !== "") terminal.err(stderr);
-  } catch (error) {
-    if (!(error instanceof UsageError || error instanceof NotModelledError)) throw error;
-    terminal.err(`${error.message}\n`);
+  get prompt(): string {
+    return this.typed === "" ? `${this.machine}$ ` : "> ";
+  }
+
+  type(line: string): void {
+    const first = this.typed === "";
+    const word = line.trim();
+    if (first && word === "") return;
+    if (first && !this.isScript && (word === "exit" || word === "quit")) this.status = OK;
+    else if (first && word.startsWith("@")) this.changeMachine(word);
+    else if (this.machine === "lab") this.execute(this.machine, word);
+    else {
+      this.typed += first ? line : `\n${line}`;
+      if (!goesOn(this.typed)) this.flush();
+    }
+  }
+
+  /** The end of what is typed; returns the exit status. */
+  end(): number {
+    if (this.typed !== "") this.flush();
+    if (this.isScript && this.status === null && this.machine !== "lab") this.execute(this.machine, "exit 0");
+    return this.status ?? OK;
+  }
+
+  private flush(): void {
+    const command = this.typed;
+    this.typed = "";
+    this.execute(this.machine, command);
+  }
+
+  /** `@NAME` or `@NAME COMMAND`. */
+  private changeMachine(line: string): void {
+    const [, name, command] = /^@(\S*)\s*(.*)$/.exec(line)!;
+    if (!this.machines.includes(name))
+      this.terminal.err(`unknown machine ${name}; there is: ${this.machines.join(", ")}\n`);
+    else if (command === "") this.machine = name;
+    else this.execute(name, command);
+  }
+
+  private execute(machine: string, command: string): void {
+    try {
+      const { stdout, stderr, status, exited } = this.live.shell(machine, command, "host", this.isScript);
+      if (stdout !== "") this.terminal.out(stdout);
+      if (stderr !== "") this.terminal.err(stderr);
+      if (exited) this.status = status;
+    } catch (error) {
+      if (!(error instanceof UsageError || error instanceof NotModelledError)) throw error;
+      this.terminal.err(`${error.message}\n`);
+    }
   }
 }

@@ -1,8 +1,10 @@
 /** Echo requests and what comes back, for the ping commands. */
+import { ipOptionsGet } from "../net/ipv4/ip-options-compile.ts";
 import { pingGetPort } from "../net/ipv4/ping.ts";
 import type { RawSock } from "../net/ipv4/raw-sock.ts";
+import { SysError } from "../util/errors.ts";
 import { ICMP_ECHO, ICMP_ECHOREPLY, ICMP_HLEN, ICMP_REDIRECT } from "../wire/icmp.ts";
-import { IPPROTO_ICMP } from "../wire/ipv4.ts";
+import { IP_HLEN, IPPROTO_ICMP } from "../wire/ipv4.ts";
 import type { Process } from "./process.ts";
 import { openRaw } from "./socket.ts";
 
@@ -16,6 +18,8 @@ export interface EchoReply {
   readonly length: number;
   readonly from: number;
   readonly atNs: number;
+  /** IP options of the packet. */
+  readonly options: Uint8Array;
 }
 
 export interface EchoError {
@@ -44,6 +48,12 @@ export class EchoSocket {
     this.sk.recvErr = true;
     this.sk.icmpFilter = ~((1 << ICMP_ECHOREPLY) | (1 << 3) | (1 << 5) | (1 << 11) | (1 << 12));
     this.ident = pingGetPort(process.machine.kernel);
+  }
+
+  /** Gives the requests IP options (setsockopt IP_OPTIONS). EINVAL. */
+  setOptions(bytes: Uint8Array): void {
+    this.sk.opt = ipOptionsGet(this.sk.ns, bytes);
+    if (this.sk.opt === null) throw new SysError("EINVAL");
   }
 
   /** Sends request `seq` with `size` data bytes counting up; the first sixteen stand for a time. SysError. */
@@ -104,6 +114,7 @@ export class EchoSocket {
         length,
         from: view.getInt32(12),
         atNs: got.atNs,
+        options: packet.subarray(IP_HLEN, head),
       };
     }
     return null;

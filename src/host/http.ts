@@ -1,7 +1,7 @@
 /** One HTTP/1.1 request and its answer over a connected socket, as curl and wget read it (RFC 9112). */
 import type { TcpSock } from "../net/ipv4/tcp-sock.ts";
 import { asciiText } from "./ascii.ts";
-import type { Co } from "./process.ts";
+import { type Co, work } from "./process.ts";
 import { recvTcp } from "./socket.ts";
 
 export interface HttpResponse {
@@ -20,6 +20,10 @@ export interface HttpReader {
   readonly sk: TcpSock;
   /** Absolute, ns; Infinity for ever. */
   readonly deadlineNs: number;
+  /** Work on the head of a response, before more is read. */
+  readonly headNs: number;
+  /** Work on each piece of the body. */
+  readonly pieceNs: number;
   received: number;
   /** What came after the last thing read. */
   pending: string;
@@ -47,6 +51,7 @@ export function* readResponse(reader: HttpReader, headOnly: boolean): Co<HttpRes
     if (data === "") return "empty";
     text += data;
   }
+  yield* work(reader.headNs);
   const end = text.indexOf("\r\n\r\n") + 4;
   const head = text.slice(0, end);
   reader.pending = text.slice(end);
@@ -65,6 +70,7 @@ export function* readResponse(reader: HttpReader, headOnly: boolean): Co<HttpRes
     const data = yield* more(reader);
     if (data === null) return "timeout";
     if (data === "") break;
+    yield* work(reader.pieceNs);
     parts.push(data);
     size += data.length;
   }

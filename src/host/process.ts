@@ -2,22 +2,20 @@
  * Processes: programs as generators. A program yields what it waits for and goes on in an event of its own, so it never
  * runs inside packet processing, and everything it does is ordered by virtual time.
  */
+import { WAKEUP_NS } from "../net/core/kthread.ts";
 import type { NetNs } from "../net/core/net-ns.ts";
 import type { EventSink } from "../sim/sim.ts";
 import { type Waiter, WaitQueue } from "../sim/wait-queue.ts";
+import type { Task } from "./cpu.ts";
 import type { Machine } from "./machine.ts";
-
-/**
- * From the moment that a process is woken to the moment that it runs: the scheduler and the return from the system call.
- * So a server's FIN that follows its data at once is there before the client has read the data and closes, as in life.
- */
-const WAKEUP_NS = 20_000;
 
 /** What a program waits for: any of the queues, or the time. Without a timeout it waits for ever. */
 export interface Wait {
   readonly queues?: readonly WaitQueue[];
   /** Relative, ns. */
   readonly timeoutNs?: number;
+  /** Instead of both: it computes for this long. */
+  readonly workNs?: number;
 }
 
 /** Why a program goes on. */
@@ -32,6 +30,11 @@ export type Program = (process: Process) => Co<number>;
 /** Sleeps for `ns` of virtual time. */
 export function* sleep(ns: number): Co<void> {
   yield { timeoutNs: ns };
+}
+
+/** Computes for `ns` of processor time. */
+export function* work(ns: number): Co<void> {
+  yield { workNs: ns };
 }
 
 /**
@@ -56,7 +59,7 @@ export class KilledError extends Error {
   }
 }
 
-export class Process implements Waiter, EventSink {
+export class Process implements Waiter, EventSink, Task {
   readonly pid: number;
   readonly machine: Machine;
   /** Namespace of its sockets. */
@@ -67,6 +70,8 @@ export class Process implements Waiter, EventSink {
   exitStatus: number | null = null;
   /** Woken when it ends. */
   readonly exited = new WaitQueue();
+  vruntimeNs = 0;
+  workNs = 0;
   private routine: Co<number> | null = null;
   private waitingOn: readonly WaitQueue[] = [];
   private generation = 0;
@@ -82,17 +87,20 @@ export class Process implements Waiter, EventSink {
   /** Starts the program in an event at the present time. */
   start(program: Program): void {
     this.routine = program(this);
-    this.resumeAt(this.machine.kernel.sim.now, "woken");
+    this.machine.cpu.start(this);
   }
 
   onWake(): void {
-    this.resumeAt(this.machine.kernel.sim.now + WAKEUP_NS, "woken");
+    this.resume("woken", WAKEUP_NS);
   }
 
+  /** The time that it waited for has come. */
   onEvent(arg: unknown): void {
-    if (arg !== this.generation || this.exitStatus !== null || this.routine === null) return;
-    this.stopWaiting();
-    this.advance(() => this.routine!.next(this.wake));
+    if (arg === this.generation && this.exitStatus === null) this.resume("timeout", 0);
+  }
+
+  run(): void {
+    if (this.exitStatus === null && this.routine !== null) this.advance(this.routine);
   }
 
   /** Ends the process now, as by a signal. */
@@ -107,23 +115,27 @@ export class Process implements Waiter, EventSink {
     this.exit(128 + signal);
   }
 
-  private advance(step: () => IteratorResult<Wait, number>): void {
-    const kernel = this.machine.kernel;
-    const { done, value } = step();
+  private advance(routine: Co<number>): void {
+    const { sim } = this.machine.kernel;
+    const { done, value } = routine.next(this.wake);
     if (done) {
-      this.exit(value as number);
+      this.exit(value);
       return;
     }
-    const wait = value as Wait;
-    this.waitingOn = wait.queues ?? [];
+    if (value.workNs !== undefined) {
+      this.workNs = this.machine.pins.work.take(sim.now) ?? value.workNs;
+      return;
+    }
+    this.waitingOn = value.queues ?? [];
     for (const queue of this.waitingOn) queue.add(this);
-    if (wait.timeoutNs !== undefined) this.resumeAt(kernel.sim.now + wait.timeoutNs, "timeout");
+    if (value.timeoutNs !== undefined) sim.schedule(sim.now + value.timeoutNs, this, this.generation);
   }
 
-  private resumeAt(atNs: number, wake: Wake): void {
-    if (wake === "woken") this.stopWaiting();
+  private resume(wake: Wake, delayNs: number): void {
+    this.stopWaiting();
+    this.generation++;
     this.wake = wake;
-    this.machine.kernel.sim.schedule(atNs, this, ++this.generation);
+    this.machine.cpu.wake(this, delayNs);
   }
 
   private stopWaiting(): void {
@@ -134,6 +146,7 @@ export class Process implements Waiter, EventSink {
   private exit(status: number): void {
     this.exitStatus = status;
     this.routine = null;
+    this.machine.cpu.remove(this);
     this.machine.reap(this);
     this.exited.wake();
   }

@@ -102,7 +102,7 @@ export function* dnsQuery(
   const servers = config.nameservers.length > 0 ? config.nameservers : [0x7f000001];
   const prng = sockOf(process.ns).prng;
   const queries = types.map((type) => ({
-    id: prng.below(65536),
+    id: process.machine.queryId(prng),
     flags: DNS_RD,
     questions: [{ name, type, class: DNS_CLASS_IN }],
     answers: [],

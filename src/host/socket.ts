@@ -13,9 +13,9 @@ import {
   tcpNewSock,
   tcpPoll,
   tcpRecvmsg,
-  tcpSendmsg,
   tcpShutdown,
 } from "../net/ipv4/tcp.ts";
+import { tcpSendmsg } from "../net/ipv4/tcp-sendmsg.ts";
 import { RCV_SHUTDOWN, SEND_SHUTDOWN, type TcpSock } from "../net/ipv4/tcp-sock.ts";
 import { type Datagram, UdpSock } from "../net/ipv4/udp-sock.ts";
 import { SysError } from "../util/errors.ts";

@@ -9,7 +9,7 @@ import { SysError } from "../util/errors.ts";
 import { formatIp4 } from "../wire/address.ts";
 import { asciiBytes, asciiText } from "./ascii.ts";
 import { passFd } from "./fd-table.ts";
-import { type Co, type Process, type Program, sleep } from "./process.ts";
+import { type Co, type Process, type Program, sleep, work } from "./process.ts";
 import { acceptTcp, closeSocket, listenTcp, recvTcp, sendTcp, shutdownTcp } from "./socket.ts";
 import { udpEcho } from "./udp-echo.ts";
 
@@ -23,10 +23,13 @@ export interface WhoamiOptions {
 
 const REQUEST_MAX = 16383;
 const SIGKILL = 9;
-/** What it takes to start a process for the connection and to ask the kernel for all addresses. */
-const WORK_NS = 300_000;
-/** What it takes to make a large body, and from the last byte to the end of the connection. */
+/**
+ * Work of the program on the recorded machines, medians: to start a process for the connection and ask the kernel for all
+ * addresses; to make a large body; from the last byte to the end of the connection.
+ */
+const ANSWER_NS = 4_500_000;
 const BODY_NS = 1_000_000;
+const SHUTDOWN_NS = 220_000;
 
 /** The server; ends only by a signal. Its children (one a connection, one a UDP port) end with it. */
 export function whoami(options: WhoamiOptions): Program {
@@ -62,18 +65,18 @@ function* serve(process: Process, sk: TcpSock, hostname: string): Co<number> {
     }
     const size = numberAfter(request, "/data?size=");
     const delay = numberAfter(request, "/wait?s=");
-    yield* sleep(WORK_NS);
+    yield* work(ANSWER_NS);
     const body = describe(process, sk, hostname, request);
     if (delay > 0) yield* sleep(delay * 1e9);
     if (size > 0) {
       yield* sendTcp(sk, asciiBytes(head("application/octet-stream", size)));
-      yield* sleep(BODY_NS);
+      yield* work(BODY_NS);
       yield* sendTcp(
         sk,
         Uint8Array.from({ length: size }, (_, i) => 65 + (i % 26)),
       );
     } else yield* sendTcp(sk, asciiBytes(head("text/plain; charset=utf-8", body.length) + body));
-    yield* sleep(BODY_NS);
+    yield* work(SHUTDOWN_NS);
     shutdownTcp(sk);
     while ((yield* recvTcp(sk)).length > 0);
   } catch (error) {

@@ -2,15 +2,16 @@
 import type { LabSpec } from "../lab.ts";
 import { TOOLS } from "../tools/registry.ts";
 import { wildcardNames } from "./expectation.ts";
-import { suggestion } from "./front-matter.ts";
 import { LabCommandError, parseLabCommand } from "./lab-command.ts";
 import type { Page, PageCommand } from "./page.ts";
 import type { Script, Word } from "./shell/ast.ts";
 import { BUILTINS } from "./shell/builtins.ts";
 import { nearest, UNMODELLED } from "./shell/command-names.ts";
+import { commandWords } from "./shell/command-words.ts";
 import { parseShell } from "./shell/parser.ts";
 import { ShellSyntaxError } from "./shell/syntax-error.ts";
 import { UTILITIES } from "./shell/text/table.ts";
+import { suggestion } from "./suggestion.ts";
 
 /** The command with the texts of known wildcards in place of `<name>`: what earlier output told is used later. */
 export function fillWildcards(text: string, known: (name: string) => string | undefined): string {
@@ -21,6 +22,7 @@ export function fillWildcards(text: string, known: (name: string) => string | un
 export function checkCommands(page: Page, spec: LabSpec): void {
   const machines = [...spec.machines.map(({ name }) => name), "lab"];
   const wildcards = new Set<string>();
+  const known = new Set<string>();
   for (const command of page.commands) {
     if (!machines.includes(command.machine))
       throw page.source.error(
@@ -32,7 +34,7 @@ export function checkCommands(page: Page, spec: LabSpec): void {
       wildcards.has(name) ? "x".repeat(name.length + 2) : undefined,
     );
     if (command.machine === "lab") checkLab(page, command, text, spec);
-    else checkShell(page, command, text);
+    else checkShell(page, command, text, known);
     for (const line of command.expected) for (const name of wildcardNames(line)) wildcards.add(name);
   }
 }
@@ -46,7 +48,8 @@ function checkLab(page: Page, command: PageCommand, text: string, spec: LabSpec)
   }
 }
 
-function checkShell(page: Page, command: PageCommand, text: string): void {
+/** `known`: functions of the page so far; `*` after something that may define any. */
+function checkShell(page: Page, command: PageCommand, text: string, known: Set<string>): void {
   let script: Script;
   try {
     script = parseShell(text);
@@ -55,14 +58,26 @@ function checkShell(page: Page, command: PageCommand, text: string): void {
     throw errorIn(page, command, error.offset, error.message);
   }
   if (command.expected.some((line) => line.includes("not found"))) return;
-  for (const word of firstWords(script)) {
+  const { words, functions } = commandWords(script);
+  for (const name of functions) known.add(name);
+  for (const word of words) {
     const name = literal(word);
-    if (name === null || isKnown(name)) continue;
+    if (name === "." || name === "source" || name === "eval") known.add("*");
+    if (
+      name === null ||
+      isKnown(name) ||
+      known.has(name) ||
+      known.has("*") ||
+      page.files.has(plainPath(name))
+    )
+      continue;
     const near = nearest(name, [...TOOLS.keys(), ...UTILITIES.keys(), ...BUILTINS.keys()]);
     const hint = near === null ? "" : `; did you mean \`${near}\`?`;
     throw errorIn(page, command, word.offset, `unknown command \`${name}\`${hint}`);
   }
 }
+
+const plainPath = (name: string) => name.replace(/^\.\//, "");
 
 function isKnown(name: string): boolean {
   const base = name.replace(/^.*\/(?=[^/]+$)/, "");
@@ -72,29 +87,6 @@ function isKnown(name: string): boolean {
 function literal(word: Word): string | null {
   const texts = word.parts.map((part) => (part.kind === "text" ? part.text : null));
   return texts.includes(null) ? null : texts.join("");
-}
-
-/** The words that name commands, where they are not computed. */
-function firstWords(script: Script): Word[] {
-  return script.lists.flatMap((list) =>
-    list.items.flatMap(({ pipeline }) =>
-      pipeline.commands.flatMap((command) => {
-        switch (command.kind) {
-          case "simple":
-            return command.words.slice(0, 1);
-          case "if":
-            return command.branches.flatMap((branch) => [
-              ...firstWords(branch.condition),
-              ...firstWords(branch.body),
-            ]);
-          case "while":
-            return [...firstWords(command.condition), ...firstWords(command.body)];
-          default:
-            return firstWords(command.body);
-        }
-      }),
-    ),
-  );
 }
 
 /** An error at an offset of a command's text, which may go over several lines. */

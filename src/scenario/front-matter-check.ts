@@ -10,8 +10,10 @@ import {
   parseMac,
   prefixToMask,
 } from "../wire/address.ts";
-import { type FrontMatter, type FrontMatterPlaces, suggestion } from "./front-matter.ts";
+import type { FrontMatter, FrontMatterPlaces } from "./front-matter.ts";
 import { type FileReader, importedMachine } from "./machine-import.ts";
+import { checkPins } from "./pins.ts";
+import { suggestion } from "./suggestion.ts";
 import { parseDuration, parseFraction, parseRate, parseSize } from "./units.ts";
 
 const MACHINE_KEYS = ["docker", "forward", "gateway", "dns", "sysctl", "import", "listen"];
@@ -64,12 +66,12 @@ export function labSpec(
 ): LabSpec {
   const segments = Object.keys(data.segments).map((name) => segmentSpec(name, data.segments, places));
   checkOverlap(segments, places);
-  const machines = Object.entries(data.machines).map(([name, keys]) =>
-    machineSpec(name, keys, data, segments, places, readFile),
+  const plain = Object.entries(data.machines).map(([name, keys]) =>
+    machineSpec(name, keys, segments, places, readFile),
   );
-  checkDuplicates(machines, places);
-  checkPins(data, places);
-  const { ports: _ports, ...pins } = data.pins ?? {};
+  checkDuplicates(plain, places);
+  const { pins, ports } = checkPins(data.pins ?? {}, plain, places);
+  const machines = plain.map((machine) => ({ ...machine, ports: ports[machine.name] ?? [] }));
   return { seed: seed ?? data.seed ?? 1, segments, machines, images: data.images ?? {}, pins };
 }
 
@@ -147,7 +149,6 @@ function checkOverlap(segments: readonly SegmentSpec[], places: FrontMatterPlace
 function machineSpec(
   name: string,
   keys: Record<string, unknown>,
-  data: FrontMatter,
   segments: readonly SegmentSpec[],
   places: FrontMatterPlaces,
   readFile: FileReader,
@@ -180,7 +181,7 @@ function machineSpec(
     gateway: gatewayOf(keys["gateway"], [...path, "gateway"], places),
     nameservers: nameserversOf(keys["dns"], [...path, "dns"], places),
     sysctl: sysctlOf(keys["sysctl"], [...path, "sysctl"], places),
-    ports: data.pins?.ports?.[name] ?? [],
+    ports: [],
     ...("import" in keys ? importedMachine(keys, segments, path, places, readFile) : {}),
   };
 }
@@ -282,42 +283,4 @@ function checkDuplicates(machines: readonly MachineSpec[], places: FrontMatterPl
         owners.set(key, machine.name);
       }
     }
-}
-
-function checkPins(data: FrontMatter, places: FrontMatterPlaces): void {
-  const pins = data.pins ?? {};
-  const machines = Object.keys(data.machines);
-  const known = (name: string, path: readonly string[], atKey: boolean) => {
-    if (machines.includes(name)) return;
-    const message = `unknown machine \`${name}\`${suggestion(name, machines)}`;
-    throw atKey ? places.errorAtKey(path, message) : places.errorAtValue(path, message);
-  };
-  const address = (text: string, path: readonly string[]) => {
-    if (parseIp4(text) === null)
-      throw places.errorAtValue(path, `bad address \`${text}\`: expected one such as 10.0.0.5`);
-  };
-  for (const [task, pin] of Object.entries(pins.tasks ?? {})) {
-    if (pin.node !== undefined) known(pin.node, ["pins", "tasks", task, "node"], false);
-    for (const [network, text] of Object.entries(pin.addresses ?? {}))
-      address(text, ["pins", "tasks", task, "addresses", network]);
-  }
-  for (const [service, pin] of Object.entries(pins.services ?? {}))
-    for (const [network, text] of Object.entries(pin.vips ?? {}))
-      address(text, ["pins", "services", service, "vips", network]);
-  for (const [node, pin] of Object.entries(pins.nodes ?? {})) {
-    known(node, ["pins", "nodes", node], true);
-    for (const [network, text] of Object.entries(pin.lb ?? {}))
-      address(text, ["pins", "nodes", node, "lb", network]);
-  }
-  for (const [network, pin] of Object.entries(pins.networks ?? {}))
-    if (pin.subnet !== undefined && parseCidr(pin.subnet) === null)
-      throw places.errorAtValue(
-        ["pins", "networks", network, "subnet"],
-        `bad subnet \`${pin.subnet}\`: expected one such as 10.0.1.0/24`,
-      );
-  for (const [name, list] of Object.entries(pins.answers ?? {}))
-    for (const text of list) address(text, ["pins", "answers", name]);
-  for (const machine of Object.keys(pins.ports ?? {})) known(machine, ["pins", "ports", machine], true);
-  for (const machine of Object.keys(pins.questions ?? {}))
-    known(machine, ["pins", "questions", machine], true);
 }

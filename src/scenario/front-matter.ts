@@ -4,12 +4,12 @@
  */
 import { type Document, isMap, isNode, isPair, isScalar, parseDocument, visit } from "yaml";
 import { z } from "zod";
-import { nearest } from "./shell/command-names.ts";
+import { PIN_KEYS, pinsSchema } from "./pins.ts";
 import type { SourceText } from "./source-text.ts";
+import { suggestion } from "./suggestion.ts";
 
 const port = z.int().min(1).max(65535);
 const text = z.union([z.string(), z.number()]).transform(String);
-const addresses = z.record(z.string(), z.string());
 
 const schema = z.strictObject({
   seed: z.int().min(0).optional(),
@@ -39,31 +39,7 @@ const schema = z.strictObject({
       }),
     )
     .optional(),
-  pins: z
-    .strictObject({
-      tasks: z
-        .record(
-          z.string(),
-          z.strictObject({
-            node: z.string().optional(),
-            starts: z.int().min(1).optional(),
-            addresses: addresses.optional(),
-          }),
-        )
-        .optional(),
-      services: z.record(z.string(), z.strictObject({ vips: addresses.optional() })).optional(),
-      nodes: z.record(z.string(), z.strictObject({ lb: addresses.optional() })).optional(),
-      networks: z
-        .record(
-          z.string(),
-          z.strictObject({ subnet: z.string().optional(), vni: z.int().min(1).max(16777215).optional() }),
-        )
-        .optional(),
-      ports: z.record(z.string(), z.array(port)).optional(),
-      answers: z.record(z.string(), z.array(z.string())).optional(),
-      questions: z.record(z.string(), z.array(z.enum(["A", "AAAA"]))).optional(),
-    })
-    .optional(),
+  pins: pinsSchema.optional(),
 });
 
 /** The front matter as written. */
@@ -163,18 +139,8 @@ const KNOWN: Record<string, readonly string[]> = {
   "": ["seed", "profile", "segments", "machines", "images", "pins"],
   "segments/*": ["subnet", "gateway", "latency", "bandwidth", "mtu", "loss", "jitter", "reorder", "queue"],
   "images/*": ["http", "udp-echo", "command"],
-  pins: ["tasks", "services", "nodes", "networks", "ports", "answers", "questions"],
-  "pins/tasks/*": ["node", "starts", "addresses"],
-  "pins/services/*": ["vips"],
-  "pins/nodes/*": ["lb"],
-  "pins/networks/*": ["subnet", "vni"],
+  ...PIN_KEYS,
 };
-
-/** `; did you mean `x`?`, or what there is. */
-export function suggestion(name: string, known: readonly string[]): string {
-  const near = nearest(name, known);
-  return near === null ? `; there is: ${known.join(", ")}` : `; did you mean \`${near}\`?`;
-}
 
 function shown(value: unknown): string {
   if (value === undefined) return "nothing";

@@ -2,8 +2,8 @@
 import type { LabSpec } from "../lab.ts";
 import type { SegmentOptions } from "../net/drivers/cable.ts";
 import { UsageError } from "../util/errors.ts";
-import { suggestion } from "./front-matter.ts";
 import { segmentOption } from "./front-matter-check.ts";
+import { suggestion } from "./suggestion.ts";
 import { parseDuration } from "./units.ts";
 
 export type LabCommand =

@@ -15,7 +15,7 @@ import { startChild } from "./shell/place.ts";
 import { runWords } from "./shell/run-words.ts";
 import { Shell } from "./shell/shell.ts";
 import { ShellState } from "./shell/state.ts";
-import { Input, type Sink } from "./shell/streams.ts";
+import { Input, NOWHERE, type Sink } from "./shell/streams.ts";
 
 export interface ShellResult {
   readonly stdout: string;
@@ -25,6 +25,8 @@ export interface ShellResult {
   readonly text: string;
   /** What the first command that was called with wrong words said; null when none was. */
   readonly misuse: string | null;
+  /** `exit` ended the shell; the next command gets a new one. */
+  readonly exited: boolean;
 }
 
 /** Virtual time after which a command counts as one that never ends. */
@@ -53,13 +55,14 @@ class Terminal {
   };
 
   /** What was printed since the last time. */
-  take(status: number): ShellResult {
+  take(status: number, exited = false): ShellResult {
     const result = {
       stdout: this.stdout,
       stderr: this.stderr,
       text: this.text,
       status,
       misuse: this.misuse,
+      exited,
     };
     this.stdout = "";
     this.stderr = "";
@@ -69,12 +72,22 @@ class Terminal {
   }
 }
 
-const NOWHERE: Sink = { write: () => {} };
-
 interface Desk {
   readonly terminal: Terminal;
-  readonly state: ShellState;
+  state: ShellState;
   readonly files: Map<string, string>;
+}
+
+/** A shell that has just been started at a machine's prompt. */
+function homeState(machine: string, status: number): ShellState {
+  const state = new ShellState([
+    ["HOME", "/root"],
+    ["USER", "root"],
+    ["HOSTNAME", machine],
+    ["PATH", "/usr/sbin:/usr/bin"],
+  ]);
+  state.status = status;
+  return state;
 }
 
 export class LiveLab {
@@ -90,21 +103,16 @@ export class LiveLab {
     this.lab.fabric.runCommand = (machine, ns, argv) => (process) =>
       this.containerCommand(machine, ns, argv, process);
     for (const { name } of spec.machines) {
-      const home: [string, string][] = [
-        ["HOME", "/root"],
-        ["USER", "root"],
-        ["HOSTNAME", name],
-        ["PATH", "/usr/sbin:/usr/bin"],
-      ];
-      this.desks.set(name, { terminal: new Terminal(), state: new ShellState(home), files: new Map(files) });
+      this.desks.set(name, { terminal: new Terminal(), state: homeState(name, 0), files: new Map(files) });
     }
   }
 
   /**
    * Runs a command line on a machine, in its own namespace or another of that name, until it ends. Throws UsageError for
-   * bad syntax, an unknown machine or namespace, and a command that never ends; NotModelledError.
+   * bad syntax, an unknown machine or namespace, and a command that never ends; NotModelledError, but in a `script` what
+   * is not modelled is told on its standard error, and it goes on.
    */
-  shell(machineName: string, command: string, netns = "host"): ShellResult {
+  shell(machineName: string, command: string, netns = "host", isScript = false): ShellResult {
     if (machineName === "lab") return this.console(command);
     const desk = this.desks.get(machineName);
     if (desk === undefined)
@@ -119,15 +127,20 @@ export class LiveLab {
     const ns = this.netns(machineName, netns);
     const place = { machine, ns, tools: TOOLS, files, misused: terminal.misused };
     const io = { input: new Input(""), out: terminal.out, err: terminal.err };
-    const child = startChild(place, "bash", place.ns, (process) =>
-      new Shell(place, process, desk.state).run(script, io),
-    );
+    desk.state.lenient = isScript || script.lines;
+    let ended = false;
+    const child = startChild(place, "bash", place.ns, function* (process) {
+      const { status, exited } = yield* new Shell(place, process, desk.state).typed(script, io);
+      if (exited) desk.state = homeState(machineName, status);
+      ended = exited;
+      return status;
+    });
     if (!this.lab.runProcess(child.process, COMMAND_LIMIT_NS)) {
       child.process.kill(2);
       terminal.take(0);
       throw new UsageError("the command does not end: put `timeout 10` before it, or `&` behind it", 2);
     }
-    const result = terminal.take(child.process.exitStatus!);
+    const result = terminal.take(child.process.exitStatus!, ended);
     if (child.error !== null) throw child.error;
     return result;
   }
@@ -139,7 +152,7 @@ export class LiveLab {
 
   act(command: LabCommand): ShellResult {
     const text = this.perform(command);
-    return { stdout: text, stderr: "", text, status: 0, misuse: null };
+    return { stdout: text, stderr: "", text, status: 0, misuse: null, exited: false };
   }
 
   /** The window of that name; UsageError when there is none. */

@@ -3,7 +3,8 @@ import type { MachineSpec, NicSpec, SegmentSpec } from "../lab.ts";
 import { parseDump } from "../tools/import/dump.ts";
 import { cardsOf, type ListenSpec, namespaceNames } from "../tools/import/import-machine.ts";
 import { prefixToMask } from "../wire/address.ts";
-import { type FrontMatterPlaces, suggestion } from "./front-matter.ts";
+import type { FrontMatterPlaces } from "./front-matter.ts";
+import { suggestion } from "./suggestion.ts";
 
 /** Text of a file that a page names, null when there is none. */
 export type FileReader = (name: string) => string | null;

@@ -3,11 +3,12 @@ import { type LabSpec, ParameterError } from "../lab.ts";
 import { NotModelledError, UsageError } from "../util/errors.ts";
 import { checkCommands, errorIn, fillWildcards } from "./check-commands.ts";
 import { type Bindings, diffLines, matchLines, NO_BINDINGS, partialBindings } from "./expectation.ts";
-import { parseFrontMatter } from "./front-matter.ts";
+import { type FrontMatterPlaces, parseFrontMatter } from "./front-matter.ts";
 import { labSpec } from "./front-matter-check.ts";
 import { LiveLab, type ShellResult } from "./live-lab.ts";
 import type { FileReader } from "./machine-import.ts";
 import { type Page, type PageCommand, parsePage, trimBlank } from "./page.ts";
+import { pinError } from "./pins.ts";
 import { SourceText } from "./source-text.ts";
 
 export interface CommandResult {
@@ -29,6 +30,7 @@ export interface CommandResult {
 export interface LoadedPage {
   readonly page: Page;
   readonly spec: LabSpec;
+  readonly places: FrontMatterPlaces;
 }
 
 /**
@@ -46,7 +48,7 @@ export function loadPage(
   const { data, places } = parseFrontMatter(source, page.frontMatter[0], page.frontMatter[1]);
   const spec = labSpec(data, places, seed, (name) => page.files.get(name) ?? readFile(name));
   checkCommands(page, spec);
-  return { page, spec };
+  return { page, spec, places };
 }
 
 export interface PageRunOptions {
@@ -60,11 +62,13 @@ export class PageRun {
   readonly page: Page;
   readonly live: LiveLab;
   readonly results: CommandResult[] = [];
+  private readonly places: FrontMatterPlaces;
   private bindings: Bindings = NO_BINDINGS;
 
   /** Builds the lab; nothing has run. Throws a ScenarioError for what the kernel refuses of the front matter. */
-  constructor({ page, spec }: LoadedPage, options: PageRunOptions) {
+  constructor({ page, spec, places }: LoadedPage, options: PageRunOptions) {
     this.page = page;
+    this.places = places;
     this.live = build(page, spec, options.traces);
     const windows = page.commands.some(
       ({ machine, text }) => machine === "lab" && text.startsWith("capture start"),
@@ -84,6 +88,12 @@ export class PageRun {
       report(result);
     }
     for (const window of this.live.windows) window.stop();
+  }
+
+  /** Throws a ScenarioError for the first pin that could not be kept or was for what never came to be. */
+  checkPins(): void {
+    const problem = this.live.lab.fabric.pins.problems()[0];
+    if (problem !== undefined) throw pinError(problem, this.places);
   }
 
   private runCommand(command: PageCommand): CommandResult {

@@ -88,8 +88,7 @@ export class Engine {
     const prng = fabric.prng.stream(`engine/${machine.name}`);
     this.prng = boots === 0 ? prng : prng.stream(`boot/${boots}`);
     this.daemon = new Daemon(machine);
-    const questions = fabric.pins.questions?.[machine.name] ?? [];
-    this.registry = new RegistryClient(this.daemon, this.prng.stream("registry"), questions);
+    this.registry = new RegistryClient(this.daemon, this.prng.stream("registry"));
     this.controller = new NetworkController(machine, this.prng.stream("libnetwork"), fabric.answers);
     this.id = Array.from({ length: 12 }, () => prng.text(4, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")).join(":");
   }
@@ -317,7 +316,9 @@ export class Engine {
     const { fabric, daemon } = this;
     const port = new ManagerPort(daemon, fabric.meanings, cluster);
     const join = (watcher: TableWatcher): NetworkDb => {
-      const db = new GossipDb(daemon, fabric.meanings, this.prng.stream("gossip"), advertise, watcher);
+      const gossipNs = fabric.pins.node(this.machine.name)?.gossipNs;
+      const prng = this.prng.stream("gossip");
+      const db = new GossipDb(daemon, fabric.meanings, prng, advertise, watcher, gossipNs);
       db.start(remote);
       return db;
     };

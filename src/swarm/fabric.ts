@@ -6,13 +6,13 @@ import type { Sim } from "../sim/sim.ts";
 import type { Prng } from "../util/prng.ts";
 import { type ImageTable, imageTable } from "./images.ts";
 import { AnswerOrder } from "./network/answer-order.ts";
-import { NO_PINS, type Pins } from "./pins.ts";
+import { PinBook, type Pins } from "./pins.ts";
 import { Meanings } from "./wire/meanings.ts";
 
 export class SwarmFabric {
   readonly sim: Sim;
   readonly prng: Prng;
-  readonly pins: Pins;
+  readonly pins: PinBook;
   readonly images: ImageTable;
   /** What the engines' encrypted packets say. */
   readonly meanings: Meanings;
@@ -21,12 +21,12 @@ export class SwarmFabric {
   /** Runs a command line in a container's namespace: the lab's shell sets it. Null: only built-in programs run. */
   runCommand: ((machine: Machine, ns: NetNs, argv: readonly string[]) => Program) | null = null;
 
-  constructor(sim: Sim, prng: Prng, pins: Pins = NO_PINS, images: ImageTable = imageTable()) {
+  constructor(sim: Sim, prng: Prng, pins: Pins = {}, images: ImageTable = imageTable()) {
     this.sim = sim;
     this.prng = prng;
-    this.pins = pins;
+    this.pins = new PinBook(pins);
     this.images = images;
-    this.answers = new AnswerOrder(prng.stream("answers"), pins.answers);
+    this.answers = new AnswerOrder(sim, prng.stream("answers"), pins.answers);
     this.meanings = new Meanings(sim);
   }
 }

@@ -4,9 +4,11 @@
  * beside each other, each asked twice, a new socket a question, five seconds for an answer.
  */
 import type { Co } from "../host/process.ts";
-import { closeSocket, openUdp, recvUdp } from "../host/socket.ts";
+import { openQuerySocket } from "../host/query-socket.ts";
+import { closeSocket, recvUdp } from "../host/socket.ts";
 import { WaitQueue } from "../sim/wait-queue.ts";
 import { SysError } from "../util/errors.ts";
+import type { Pinned } from "../util/pinned.ts";
 import type { Prng } from "../util/prng.ts";
 import {
   DNS_A,
@@ -37,13 +39,13 @@ export class RegistryClient {
   private readonly daemon: Daemon;
   private readonly prng: Prng;
   /** Types of the next questions, first to last, where a lab page fixes which goroutine comes first. */
-  private readonly order: string[];
+  private readonly order: Pinned<string>;
   private readonly turn = new WaitQueue();
 
-  constructor(daemon: Daemon, prng: Prng, order: readonly string[]) {
+  constructor(daemon: Daemon, prng: Prng) {
     this.daemon = daemon;
     this.prng = prng;
-    this.order = [...order];
+    this.order = daemon.machine.pins.questions;
   }
 
   /** Looks for the registry. Whatever comes of it, an image of the machine is used. */
@@ -67,10 +69,11 @@ export class RegistryClient {
   }
 
   private *myTurn(type: QuestionType, withinNs: number): Co<void> {
+    const { sim } = this.daemon.machine.kernel;
     yield { timeoutNs: this.prng.below(withinNs) };
-    while (this.order.length > 0 && this.order[0] !== type)
+    while ((this.order.peek(sim.now) ?? type) !== type)
       if ((yield { queues: [this.turn], timeoutNs: 2 * TIMEOUT_NS }) === "timeout") break;
-    if (this.order[0] === type) this.order.shift();
+    if (this.order.peek(sim.now) === type) this.order.take(sim.now);
     this.turn.wake();
   }
 
@@ -78,11 +81,10 @@ export class RegistryClient {
   private *exchange(server: number, name: string, type: QuestionType): Co<boolean> {
     const { process } = this.daemon;
     const { sim } = process.machine.kernel;
-    const sk = openUdp(process);
-    sk.usesPins = false;
+    const sk = openQuerySocket(process);
     try {
       sk.connect(server, DNS_PORT);
-      const id = this.prng.below(65536);
+      const id = process.machine.queryId(this.prng);
       sk.send(question(id, name, TYPES[type]));
       const deadline = sim.now + TIMEOUT_NS;
       for (;;) {

@@ -2,17 +2,19 @@
 import type { Prng } from "../util/prng.ts";
 import type { NetworkObject, TaskObject } from "./manager/objects.ts";
 import type { Attachment } from "./network/controller.ts";
-import { type Pins, taskPin } from "./pins.ts";
+import type { PinBook } from "./pins.ts";
 
 /** In the order in which the container joins them: that of a map, so any order, unless a pin says. */
 export function taskAttachments(
   task: TaskObject,
   alias: string,
   networks: ReadonlyMap<string, NetworkObject>,
-  pins: Pins,
+  pins: PinBook,
   prng: Prng,
 ): Attachment[] {
-  const list = task.networks.map(({ networkId, addr }): Attachment => {
+  // A network may be gone before its last task has heard that it should not start.
+  const left = task.networks.filter(({ networkId }) => networks.has(networkId));
+  const list = left.map(({ networkId, addr }): Attachment => {
     const vip = task.vips.find((candidate) => candidate.networkId === networkId);
     const { ingress } = networks.get(networkId)!;
     return {
@@ -28,7 +30,7 @@ export function taskAttachments(
     };
   });
   if (list.length === 0) return list;
-  const pinned = taskPin(pins, task)?.addresses;
+  const pinned = pins.task(task)?.addresses;
   prng.shuffle(list);
   if (pinned === undefined) return list;
   const order = Object.keys(pinned);

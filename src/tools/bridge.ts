@@ -57,14 +57,22 @@ function parseBridge(argv: readonly string[]): BridgeArgs {
   throw new UsageError(`Object "${object}" is unknown, try "bridge help".`, FAILED);
 }
 
+/** In the order in which a shortened word is looked up (do_fdb). */
+const FDB_VERBS = ["add", "append", "replace", "delete", "get", "show", "lst", "list", "flush"];
+const FDB_CHANGES: Record<string, typeof fdbAdd> = {
+  add: fdbAdd,
+  append: fdbAppend,
+  replace: fdbReplace,
+  delete: fdbDel,
+};
+
 function runFdb(args: BridgeArgs, context: ToolContext): ToolOutput {
   const [command = "show", ...rest] = args.words;
-  if (["show", "list", "lst", "dump"].includes(command)) return ipOutput(showFdb(rest, args, context));
-  const change = { add: fdbAdd, append: fdbAppend, replace: fdbReplace, delete: fdbDel, del: fdbDel }[
-    command
-  ];
+  const verb = FDB_VERBS.find((name) => command !== "" && name.startsWith(command));
+  if (verb === "show" || verb === "list" || verb === "lst") return ipOutput(showFdb(rest, args, context));
+  const change = verb === undefined ? undefined : FDB_CHANGES[verb];
   if (change === undefined) {
-    if (["get", "flush"].includes(command)) throw new NotModelledError(`bridge fdb ${command}`);
+    if (verb === "get" || verb === "flush") throw new NotModelledError(`bridge fdb ${command}`);
     throw new UsageError(`Command "${command}" is unknown, try "bridge fdb help".`, FAILED);
   }
   const { dev, spec } = fdbWords(rest, context);

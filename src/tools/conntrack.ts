@@ -12,7 +12,7 @@ import {
 import { TCP_CONNTRACK_NAMES } from "../net/netfilter/conntrack/conn.ts";
 import { SysError, UsageError } from "../util/errors.ts";
 import { formatIp4 } from "../wire/address.ts";
-import { IPPROTO_ICMP, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from "../wire/ipv4.ts";
+import { IPPROTO_GRE, IPPROTO_ICMP, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from "../wire/ipv4.ts";
 import { CONNTRACK_VERSION, type ConntrackArgs, parseConntrackArgs } from "./conntrack-args.ts";
 import type { Tool, ToolContext, ToolOutput } from "./tool.ts";
 
@@ -21,7 +21,7 @@ const PROTOCOL_NAMES: Readonly<Record<number, string>> = {
   [IPPROTO_TCP]: "tcp",
   [IPPROTO_UDP]: "udp",
   33: "dccp",
-  47: "gre",
+  [IPPROTO_GRE]: "gre",
   58: "icmpv6",
   [IPPROTO_SCTP]: "sctp",
   136: "udplite",
@@ -36,6 +36,7 @@ interface ConntrackResult {
 function portsText(proto: number, sport: number, dport: number): string {
   if (proto === IPPROTO_TCP || proto === IPPROTO_UDP || proto === IPPROTO_SCTP)
     return `sport=${sport} dport=${dport} `;
+  if (proto === IPPROTO_GRE) return `srckey=0x${sport.toString(16)} dstkey=0x${dport.toString(16)} `;
   return proto === IPPROTO_ICMP ? `type=${dport >> 8} code=${dport & 0xff} id=${sport} ` : "";
 }
 

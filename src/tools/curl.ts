@@ -1,7 +1,7 @@
 /** `curl` 7.88.1 over plain HTTP: its requests, the texts of -v, its errors and exit statuses. */
 import { asciiBytes } from "../host/ascii.ts";
 import { type HttpResponse, readResponse } from "../host/http.ts";
-import { type Co, sleep } from "../host/process.ts";
+import { type Co, sleep, work } from "../host/process.ts";
 import { ResolveError, resolveHost } from "../host/resolver.ts";
 import { closeSocket, connectTcp, sendTcp } from "../host/socket.ts";
 import type { TcpSock } from "../net/ipv4/tcp-sock.ts";
@@ -11,8 +11,14 @@ import { type CurlArgs, parseCurl } from "./curl-args.ts";
 import type { Tool, ToolContext, ToolOutput } from "./tool.ts";
 
 const SEC = 1_000_000_000;
-/** Between the last byte of a response and the end of the connection curl writes, and cleans up. */
-const CLEANUP_NS = 3_000_000;
+/**
+ * Work of the program on the recorded machines, medians: from the connection to the request; on the head of a response, before
+ * more of it is read; on each piece that is read then; from the last byte of it to the end of the connection.
+ */
+const REQUEST_NS = 2_500_000;
+const HEAD_NS = 2_500_000;
+const PIECE_NS = 700_000;
+const CLEANUP_NS = 1_000_000;
 
 interface Url {
   readonly host: string;
@@ -167,8 +173,9 @@ function* exchange(args: CurlArgs, url: Url, sk: TcpSock, transfer: Transfer): C
   if (args.verbose) transfer.stderr += quote(">", request);
   const deadlineNs =
     args.maxTimeSec > 0 ? transfer.startNs + args.maxTimeSec * SEC : Number.POSITIVE_INFINITY;
-  const reader = { sk, deadlineNs, received: 0, pending: "" };
+  const reader = { sk, deadlineNs, headNs: HEAD_NS, pieceNs: PIECE_NS, received: 0, pending: "" };
   try {
+    yield* work(REQUEST_NS);
     yield* sendTcp(sk, asciiBytes(request + (args.body ?? "")));
     const response = yield* readResponse(reader, args.head);
     if (response === "timeout")
@@ -245,7 +252,7 @@ function* transferOne(args: CurlArgs, text: string, output: string, context: Too
     const response = yield* exchange(args, url, sk, transfer);
     finish(args, response, transfer, output, context);
     transfer.endNs = sim.now - transfer.startNs;
-    yield* sleep(CLEANUP_NS);
+    yield* work(CLEANUP_NS);
     if (args.verbose)
       transfer.stderr += response.close
         ? "* Closing connection 0\n"

@@ -25,6 +25,8 @@ export interface HpingArgs {
   dontFragment: boolean;
   dataBytes: number;
   quiet: boolean;
+  /** Addresses are not asked for their names. */
+  numeric: boolean;
 }
 
 /** Flags by their letter, in the order in which they are shown. */
@@ -103,6 +105,7 @@ function setOption(args: HpingArgs, option: string, value: string): void {
   else if (option === "o") args.tos = Number.parseInt(value, 16);
   else if (option === "y") args.dontFragment = true;
   else if (option === "q") args.quiet = true;
+  else if (option === "n") args.numeric = true;
   else if (option === "tcp-mss") args.mss = numberOf(value, 65535);
   else if (option === "flood") throw new NotModelledError("hping3 --flood");
 }
@@ -126,6 +129,7 @@ export function parseHping(argv: readonly string[]): HpingArgs {
     dontFragment: false,
     dataBytes: 0,
     quiet: false,
+    numeric: false,
   };
   const reader = new OptionReader("hping3", argv, "12SAFRPUXYc:i:t:s:p:kM:L:w:d:o:yqnVI:", 1, LONG);
   for (const { option, value } of reader.options()) setOption(args, option, value);

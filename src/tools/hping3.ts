@@ -1,6 +1,7 @@
 /** `hping3` 3.0.0-alpha-2: packets as asked for, without a connection of the kernel's, and what comes back. */
-import type { Co } from "../host/process.ts";
+import type { Co, Process } from "../host/process.ts";
 import { ResolveError, resolveHost } from "../host/resolver.ts";
+import { reverseName } from "../host/reverse-name.ts";
 import { closeSocket, openRaw } from "../host/socket.ts";
 import { pingGetPort } from "../net/ipv4/ping.ts";
 import type { RawPacket, RawSock } from "../net/ipv4/raw-sock.ts";
@@ -15,6 +16,7 @@ import { FLAG_LETTERS, type HpingArgs, parseHping } from "./hping3-args.ts";
 import type { Tool, ToolContext, ToolOutput } from "./tool.ts";
 
 const FILL = 0x58;
+const ASKING = "get hostname...";
 /** How long the answers to the last packet are waited for. */
 const LINGER_NS = 1_000_000_000;
 const UNREACHABLE = [
@@ -41,7 +43,10 @@ class HpingRun {
   readonly icmp: RawSock;
   stdout: string;
   sent = 0;
+  /** Answers of the target, and ICMP errors about what was sent. */
+  received = 0;
   readonly rttsNs: number[] = [];
+  private readonly process: Process;
   private readonly ident: number;
   private readonly basePort: number;
   /** When the packet of a source port (ICMP: of a sequence number) left, and its number. */
@@ -50,6 +55,7 @@ class HpingRun {
   constructor(args: HpingArgs, addr: number, { process, machine }: ToolContext) {
     this.args = args;
     this.addr = addr;
+    this.process = process;
     this.icmp = openRaw(process, IPPROTO_ICMP);
     const protocol = args.mode === "tcp" ? IPPROTO_TCP : args.mode === "udp" ? IPPROTO_UDP : IPPROTO_ICMP;
     this.answers = protocol === IPPROTO_ICMP ? this.icmp : openRaw(process, protocol);
@@ -119,8 +125,8 @@ class HpingRun {
   }
 
   /** Takes everything that has arrived. */
-  read(): void {
-    for (let got = this.icmp.receive(); got !== null; got = this.icmp.receive()) this.readIcmp(got);
+  *read(): Co<void> {
+    for (let got = this.icmp.receive(); got !== null; got = this.icmp.receive()) yield* this.readIcmp(got);
     if (this.answers === this.icmp) return;
     for (let got = this.answers.receive(); got !== null; got = this.answers.receive()) this.readAnswer(got);
   }
@@ -140,7 +146,7 @@ class HpingRun {
     this.stdout += `${headText(got)}${what} rtt=${rtt} ms\n`;
   }
 
-  private readIcmp(got: RawPacket): void {
+  private *readIcmp(got: RawPacket): Co<void> {
     const { packet, view } = got;
     const icmp = (packet[0] & 15) * 4;
     const from = formatIp4(view.getInt32(12));
@@ -152,28 +158,39 @@ class HpingRun {
       if (!this.args.quiet) this.stdout += `${headText(got)}icmp_seq=${seq} rtt=${rtt} ms\n`;
       return;
     }
-    if (packet.length < icmp + 28 || view.getInt32(icmp + 8 + 16) !== this.addr || this.args.quiet) return;
+    const known = packet[icmp] === ICMP_TIME_EXCEEDED || packet[icmp] === ICMP_DEST_UNREACH;
+    if (!known || packet.length < icmp + 28 || view.getInt32(icmp + 8 + 16) !== this.addr) return;
+    this.received++;
+    if (this.args.quiet) return;
     const code = packet[icmp + 1];
-    if (packet[icmp] === ICMP_TIME_EXCEEDED)
-      this.stdout += `TTL 0 during ${code === 0 ? "transit" : "reassembly"} from ip=${from} name=UNKNOWN\n`;
-    else if (packet[icmp] === ICMP_DEST_UNREACH) {
-      const text = code === FILTERED ? "Packet filtered" : (UNREACHABLE[code] ?? `Unreachable type=${code}`);
-      this.stdout += `ICMP ${text} from ip=${from} name=UNKNOWN\n`;
-    }
+    const text =
+      packet[icmp] === ICMP_TIME_EXCEEDED
+        ? `TTL 0 during ${code === 0 ? "transit" : "reassembly"}`
+        : `ICMP ${code === FILTERED ? "Packet filtered" : (UNREACHABLE[code] ?? `Unreachable type=${code}`)}`;
+    this.stdout += `${text} from ip=${from}${yield* this.named(view.getInt32(12))}\n`;
+  }
+
+  /** What it asks for the name is wiped out by what it says then. */
+  private *named(addr: number): Co<string> {
+    if (this.args.numeric) return "";
+    const name = yield* reverseName(this.process, addr);
+    const back = "\b".repeat(ASKING.length);
+    return ` ${ASKING}${back}${" ".repeat(ASKING.length)}${back}name=${name ?? "UNKNOWN"}`;
   }
 
   private took({ atNs }: RawPacket, sentNs: number): string {
+    this.received++;
     this.rttsNs.push(atNs - sentNs);
     return ((atNs - sentNs) / 1e6).toFixed(1);
   }
 
   statistics(): string {
-    const { sent, rttsNs } = this;
+    const { sent, received, rttsNs } = this;
     const times = rttsNs.length > 0 ? rttsNs : [0];
     const avg = times.reduce((a, b) => a + b, 0) / times.length;
     const numbers = [Math.min(...times), avg, Math.max(...times)].map((ns) => (ns / 1e6).toFixed(1));
-    const loss = sent === 0 ? 0 : Math.round(((sent - rttsNs.length) * 100) / sent);
-    return `\n--- ${this.args.host} hping statistic ---\n${sent} packets transmitted, ${rttsNs.length} packets received, ${loss}% packet loss\nround-trip min/avg/max = ${numbers.join("/")} ms\n`;
+    const loss = sent === 0 ? 0 : Math.round(((sent - received) * 100) / sent);
+    return `\n--- ${this.args.host} hping statistic ---\n${sent} packets transmitted, ${received} packets received, ${loss}% packet loss\nround-trip min/avg/max = ${numbers.join("/")} ms\n`;
   }
 }
 
@@ -192,9 +209,9 @@ function* loop(run: HpingRun): Co<void> {
       run.send();
       next = run.now + (run.sent === args.count ? LINGER_NS : args.intervalNs);
     }
-    run.read();
+    yield* run.read();
     const done = args.count > 0 && run.sent >= args.count;
-    if (done && (run.rttsNs.length >= args.count || run.now >= next)) return;
+    if (done && (run.received >= args.count || run.now >= next)) return;
     yield { queues: [run.icmp.wq, run.answers.wq], timeoutNs: Math.max(next - run.now, 0) };
   }
 }
@@ -213,7 +230,7 @@ function* run(args: HpingArgs, context: ToolContext): Co<ToolOutput> {
     return {
       stdout: hping.stdout,
       stderr: hping.statistics(),
-      status: hping.rttsNs.length > 0 ? 0 : 1,
+      status: hping.received > 0 ? 0 : 1,
     };
   } catch (error) {
     if (!(error instanceof SysError)) throw error;

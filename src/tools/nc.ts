@@ -45,6 +45,8 @@ const SERVICES: Record<number, string> = {
 const USAGE =
   "usage: nc [-46CDdFhklNnrStUuvZz] [-I length] [-i interval] [-M ttl]\n\t  [-m minttl] [-O length] [-P proxy_username] [-p source_port]\n\t  [-q seconds] [-s sourceaddr] [-T keyword] [-V rtable] [-W recvlimit]\n\t  [-w timeout] [-X proxy_protocol] [-x proxy_address[:port]]\n\t  [destination] [port]";
 
+const HELP = `OpenBSD netcat (Debian patchlevel 1.219-1)\n${USAGE}`;
+
 function parseNc(argv: readonly string[]): NcArgs {
   const args: NcArgs = {
     listen: false,
@@ -59,8 +61,9 @@ function parseNc(argv: readonly string[]): NcArgs {
     host: "",
     ports: [0, 0],
   };
-  const reader = new OptionReader("nc", argv, "lup:zvw:kns:Nq:46", 1);
+  const reader = new OptionReader("nc", argv, "lup:zvw:kns:Nq:46hdt", 1);
   for (const { option, value } of reader.options()) {
+    if (option === "h") throw new UsageError(HELP, 0);
     if (option === "l") args.listen = true;
     else if (option === "u") args.udp = true;
     else if (option === "z") args.scan = true;
@@ -149,19 +152,19 @@ function* talkTcp(args: NcArgs, addr: number, port: number, context: ToolContext
   }
   if (args.verbose) out.stderr += succeeded(args, port, "tcp");
   out.status = 0;
-  if (!args.scan) yield* pump(args, sk, context, out);
+  if (!args.scan) yield* pump(args, sk, context);
   closeSocket(context.process, sk);
 }
 
 /** Sends what was piped in, prints what comes, until the peer ends or nothing comes for the -w time. */
-function* pump(args: NcArgs, sk: TcpSock, context: ToolContext, out: NcOutput): Co<void> {
+function* pump(args: NcArgs, sk: TcpSock, context: ToolContext): Co<void> {
   try {
     if (context.stdin !== "") yield* sendTcp(sk, asciiBytes(context.stdin));
     if (args.shutdownAtEof) shutdownTcp(sk);
     for (;;) {
       const data = yield* recvTcp(sk, 65536, args.waitSec > 0 ? args.waitSec * SEC : undefined);
       if (data === null || data.length === 0) return;
-      out.stdout += asciiText(data);
+      context.print(asciiText(data));
     }
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
@@ -175,7 +178,7 @@ function* listenStream(args: NcArgs, context: ToolContext, out: NcOutput): Co<vo
   do {
     const sk = yield* acceptTcp(context.process, listener);
     if (args.verbose) out.stderr += `Connection received on ${formatIp4(sk.daddr)} ${sk.dport}\n`;
-    yield* pump(args, sk, context, out);
+    yield* pump(args, sk, context);
     closeSocket(context.process, sk);
   } while (args.keep);
   closeSocket(context.process, listener);
@@ -193,7 +196,7 @@ function* talkUdp(args: NcArgs, addr: number, port: number, context: ToolContext
     for (;;) {
       const datagram = yield* recvUdp(sk, args.waitSec > 0 ? args.waitSec * SEC : undefined);
       if (datagram === null) return;
-      out.stdout += asciiText(datagram.data);
+      context.print(asciiText(datagram.data));
     }
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
@@ -226,7 +229,7 @@ function* listenUdp(args: NcArgs, context: ToolContext, out: NcOutput): Co<void>
         out.stderr += `Connection received on ${formatIp4(datagram.saddr)} ${datagram.sport}\n`;
       if (context.stdin !== "") sk.send(asciiBytes(context.stdin));
     }
-    out.stdout += asciiText(datagram.data);
+    context.print(asciiText(datagram.data));
   }
   closeSocket(context.process, sk);
 }

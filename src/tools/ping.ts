@@ -7,8 +7,10 @@ import { skRouteOutput } from "../net/ipv4/sock-route.ts";
 import { NotModelledError, SysError, strerror, UsageError } from "../util/errors.ts";
 import { formatIp4, parseIp4 } from "../wire/address.ts";
 import { ICMP_REDIRECT } from "../wire/icmp.ts";
+import { IP_OPTIONS_MAX, IPOPT_TS_PRESPEC } from "../wire/ip-options.ts";
 import { icmpErrorText } from "./icmp-text.ts";
 import { OptionReader } from "./options.ts";
+import { OptionsText, requestOptions, TIMESTAMP_KINDS } from "./ping-options.ts";
 import type { Tool, ToolContext, ToolOutput } from "./tool.ts";
 
 interface PingArgs {
@@ -22,6 +24,10 @@ interface PingArgs {
   quiet: boolean;
   source: string;
   discovery: PmtuDiscovery | -1;
+  /** Stations to go over, or to ask for their time. */
+  hops: string[];
+  recordRoute: boolean;
+  timestamp: number | null;
 }
 
 interface PingResult {
@@ -30,7 +36,11 @@ interface PingResult {
   readonly status: number;
 }
 
+/** What it makes of EACCES: the address may be one of all, or a route forbids it. */
+const BROADCAST = "Do you want to ping broadcast? Then -b. If not, check your local firewall rules";
 const SEC = 1_000_000_000;
+/** Headers of a request without options. */
+const ICMP_AND_IP = 28;
 const USAGE = "ping: usage error: Destination address required";
 
 function parsePing(argv: readonly string[]): PingArgs {
@@ -45,11 +55,17 @@ function parsePing(argv: readonly string[]): PingArgs {
     quiet: false,
     source: "",
     discovery: -1,
+    hops: [],
+    recordRoute: false,
+    timestamp: null,
   };
-  const reader = new OptionReader("ping", argv, "c:s:i:W:w:t:I:M:Q:qn4vOUL", 2);
+  const reader = new OptionReader("ping", argv, "c:s:i:W:w:t:I:M:Q:T:Rqn4vOUL", 2);
   for (const { option, value } of reader.options()) setOption(args, option, value);
   if (reader.rest.length === 0) throw new UsageError(USAGE, 1);
   args.host = reader.rest[reader.rest.length - 1];
+  args.hops = reader.rest.slice(0, -1);
+  if (args.hops.length > 0 && (args.recordRoute || args.hops.length > mostHops(args)))
+    throw new NotModelledError("ping with these stations (a usage error)");
   return args;
 }
 
@@ -62,9 +78,28 @@ function setOption(args: PingArgs, option: string, value: string): void {
   else if (option === "t") args.ttl = integer(value, 0);
   else if (option === "I") args.source = value;
   else if (option === "q") args.quiet = true;
+  else if (option === "R" || option === "T") setRecord(args, option, value);
   else if (option === "M") args.discovery = discoveryOf(value);
   else if (option === "O" || option === "L" || option === "Q" || option === "U")
     throw new NotModelledError(`ping -${option}`);
+}
+
+/** Stations that fit into the options beside the target. */
+function mostHops(args: PingArgs): number {
+  if (args.timestamp === null) return 9;
+  return args.timestamp === IPOPT_TS_PRESPEC ? 4 : 0;
+}
+
+function setRecord(args: PingArgs, option: string, value: string): void {
+  const both = option === "R" ? args.timestamp !== null : args.recordRoute;
+  if (both) throw new UsageError("ping: only one of -T or -R may be used", 2);
+  if (option === "R") {
+    args.recordRoute = true;
+    return;
+  }
+  const kind = TIMESTAMP_KINDS.get(value);
+  if (kind === undefined) throw new UsageError(`ping: invalid timestamp type: ${value}`, 2);
+  args.timestamp = kind;
 }
 
 function integer(text: string, least: number): number {
@@ -108,6 +143,7 @@ class PingRun {
   errors = 0;
   readonly seen = new Set<number>();
   readonly sentAt: number[] = [];
+  private readonly options = new OptionsText();
   readonly rtts: number[] = [];
   /** Of the last request or reply. */
   private lastNs = 0;
@@ -162,7 +198,7 @@ class PingRun {
     if (this.args.quiet) return;
     const from = this.numeric ? formatIp4(reply.from) : `${this.args.host} (${formatIp4(reply.from)})`;
     const time = this.args.size >= 16 ? ` time=${timeText(us)} ms` : "";
-    this.stdout += `${reply.length} bytes from ${from}: icmp_seq=${reply.seq} ttl=${reply.ttl}${time}${duplicate ? " (DUP!)" : ""}\n`;
+    this.stdout += `${reply.length} bytes from ${from}: icmp_seq=${reply.seq} ttl=${reply.ttl}${time}${duplicate ? " (DUP!)" : ""}${this.options.text(reply.options)}\n`;
   }
 
   private error(error: EchoError): void {
@@ -210,11 +246,17 @@ function* runPing(args: PingArgs, context: ToolContext): Co<PingResult> {
   if (args.ttl > 0) echo.sk.ttl = args.ttl;
   if (args.discovery >= 0) echo.sk.pmtuDisc = args.discovery as PmtuDiscovery;
   try {
-    const source = skRouteOutput(echo.sk, addr).source;
+    const record = { route: args.recordRoute, kind: args.timestamp };
+    const hops: number[] = [];
+    for (const hop of args.hops) hops.push((yield* resolveOrFail(hop, context))[0]);
+    const options = requestOptions(record, [...hops, addr]);
+    if (options !== null) echo.setOptions(options);
+    const extra = ICMP_AND_IP + (options === null ? 0 : IP_OPTIONS_MAX);
+    const source = skRouteOutput(echo.sk, hops[0] ?? addr).source;
     const run = new PingRun(args, echo, addr);
     const device = parseIp4(args.source) === null ? args.source : "";
     const from = args.source === "" ? "" : ` from ${formatIp4(source)} ${device}:`;
-    run.stdout = `PING ${args.host} (${formatIp4(addr)})${from} ${args.size}(${args.size + 28}) bytes of data.\n`;
+    run.stdout = `PING ${args.host} (${formatIp4(addr)})${from} ${args.size}(${args.size + extra}) bytes of data.\n`;
     const startNs = run.now;
     yield* loop(run, startNs);
     run.stdout += run.statistics(startNs);
@@ -272,6 +314,7 @@ export const ping: Tool<PingArgs, PingResult> = {
   render: (result) => result,
   failure(error): ToolOutput | null {
     if (!(error instanceof SysError)) return null;
-    return { stdout: "", stderr: `ping: connect: ${strerror(error.code)}\n`, status: 2 };
+    const text = error.code === "EACCES" ? BROADCAST : `connect: ${strerror(error.code)}`;
+    return { stdout: "", stderr: `ping: ${text}\n`, status: 2 };
   },
 };

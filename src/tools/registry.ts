@@ -1,4 +1,5 @@
 /** Every command by its name. */
+import { arping } from "./arping.ts";
 import { bridge } from "./bridge.ts";
 import { busybox } from "./busybox/applets.ts";
 import { conntrack } from "./conntrack.ts";
@@ -8,7 +9,9 @@ import { host, nslookup } from "./dig/nslookup.ts";
 import { dmesg } from "./dmesg.ts";
 import { dockerTool } from "./docker/docker.ts";
 import { hping3 } from "./hping3.ts";
+import { ifconfig } from "./ifconfig.ts";
 import { ip } from "./ip/ip.ts";
+import { iperf3 } from "./iperf3.ts";
 import { iptablesTool } from "./iptables/iptables.ts";
 import { iptablesRestoreTool } from "./iptables/restore.ts";
 import { iptablesSaveTool } from "./iptables/save.ts";
@@ -16,7 +19,7 @@ import { ipvsadm } from "./ipvsadm/ipvsadm.ts";
 import { nc } from "./nc.ts";
 import { nsenter } from "./nsenter.ts";
 import { ping } from "./ping.ts";
-import { socat } from "./socat.ts";
+import { socat } from "./socat/socat.ts";
 import { ss } from "./ss.ts";
 import { sysctl } from "./sysctl.ts";
 import { tcpdump } from "./tcpdump.ts";
@@ -26,6 +29,8 @@ import { traceroute } from "./traceroute.ts";
 import { whoami } from "./whoami.ts";
 
 const ALL = [
+  arping,
+  ifconfig,
   bridge,
   busybox,
   conntrack,
@@ -36,6 +41,7 @@ const ALL = [
   host,
   hping3,
   ip,
+  iperf3,
   iptablesTool,
   iptablesRestoreTool,
   iptablesSaveTool,
@@ -55,6 +61,7 @@ const ALL = [
 
 /** Other names of the same commands. */
 const ALIASES: Readonly<Record<string, string>> = {
+  netcat: "nc",
   "iptables-legacy": "iptables",
   "iptables-legacy-save": "iptables-save",
   "iptables-legacy-restore": "iptables-restore",

@@ -24,7 +24,9 @@ export interface ToolContext {
   readonly stdin: string;
   /** Files of the lab page and those written by commands (`> FILE`), by name. */
   readonly files: Map<string, string>;
-  /** Runs another command line's words (nsenter, docker exec, sudo) in `ns`; without `userland` in the caller's own. */
+  /** Prints at once, as a program does that keeps nothing back; what `render` gives comes at the end. */
+  print(text: string): void;
+  /** Runs another command line's words (nsenter, docker exec, sudo) in `ns`; without `userland` in the caller's own. What they print goes where the caller's goes. */
   exec(argv: readonly string[], ns: NetNs, userland?: Userland): Co<ToolOutput>;
 }
 
@@ -45,4 +47,20 @@ export interface Tool<Args = unknown, Result = unknown> {
   render(result: Result, args: Args, context: ToolContext): ToolOutput;
   /** The real command's words for a refused request; default `NAME: strerror`. */
   failure?(error: Error, args: Args | null): ToolOutput | null;
+}
+
+/** The same in another namespace; what is piped in stays untouched until somebody looks at it. */
+export function contextIn(context: ToolContext, ns: NetNs): ToolContext {
+  const { machine, process, files, print, exec } = context;
+  return {
+    machine,
+    ns,
+    process,
+    files,
+    print,
+    exec,
+    get stdin() {
+      return context.stdin;
+    },
+  };
 }

@@ -1,4 +1,5 @@
 /** `tracepath` of iputils 20221126: the hops to a host and the path MTU, by UDP datagrams that must not be fragmented. */
+import type { Machine } from "../host/machine.ts";
 import { type Co, waitFor } from "../host/process.ts";
 import { ResolveError, resolveHost } from "../host/resolver.ts";
 import { closeSocket, openUdp } from "../host/socket.ts";
@@ -60,6 +61,7 @@ type Outcome = "done" | "next" | "silent";
 
 class TraceRun {
   readonly args: TracepathArgs;
+  readonly machine: Machine;
   readonly sk: UdpSock;
   readonly addr: number;
   readonly basePort: number;
@@ -72,8 +74,9 @@ class TraceRun {
   hopsFrom = -1;
   stdout = "";
 
-  constructor(args: TracepathArgs, sk: UdpSock, addr: number) {
+  constructor(args: TracepathArgs, machine: Machine, sk: UdpSock, addr: number) {
     this.args = args;
+    this.machine = machine;
     this.sk = sk;
     this.addr = addr;
     this.mtu = args.mtu;
@@ -112,9 +115,10 @@ class TraceRun {
   private payload(ttl: number): Uint8Array {
     const data = new Uint8Array(this.mtu - OVERHEAD);
     const view = new DataView(data.buffer);
+    const clock = this.machine.monotonicStampNs();
     view.setUint32(0, ttl, true);
-    view.setUint32(8, Math.floor(this.now / SEC), true);
-    view.setUint32(16, this.now % SEC, true);
+    view.setUint32(8, Math.floor(clock / SEC), true);
+    view.setUint32(16, clock % SEC, true);
     return data;
   }
 
@@ -189,7 +193,7 @@ function* runTracepath(args: TracepathArgs, context: ToolContext): Co<TracepathR
   const sk = openUdp(context.process);
   sk.pmtuDisc = IP_PMTUDISC_PROBE;
   sk.recvErr = true;
-  const run = new TraceRun(args, sk, addr);
+  const run = new TraceRun(args, context.machine, sk, addr);
   try {
     let ttl = 1;
     while (ttl <= args.maxHops && (yield* traceHop(run, ttl)) !== "done") ttl++;

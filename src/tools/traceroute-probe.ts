@@ -120,11 +120,10 @@ export class Prober {
   }
 
   private sendEcho(ttl: number): number {
-    const data = this.filled(8);
-    const packet = new Uint8Array(8 + data.length);
+    // It fills the whole message, then writes the header over the first of it.
+    const packet = this.filled(0);
     const seq = ++this.seq;
     packet.set([ICMP_ECHO, 0, 0, 0, this.ident >> 8, this.ident & 0xff, seq >> 8, seq & 0xff]);
-    packet.set(data, 8);
     this.tune(this.icmp, ttl);
     this.icmp.send(packet, this.addr);
     return seq;

@@ -1,9 +1,9 @@
 /** `traceroute` 2.1.2 of Debian: the hops to a host, several probes under way at once (traceroute.c). */
 import type { Co } from "../host/process.ts";
-import { dnsQuery, ResolveError, resolveHost } from "../host/resolver.ts";
+import { ResolveError, resolveHost } from "../host/resolver.ts";
+import { reverseName } from "../host/reverse-name.ts";
 import { SysError, strerror, UsageError } from "../util/errors.ts";
 import { formatIp4 } from "../wire/address.ts";
-import { DNS_PTR } from "../wire/dns.ts";
 import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, ICMP_PORT_UNREACH, ICMP_TIME_EXCEEDED } from "../wire/icmp.ts";
 import type { Tool, ToolContext, ToolOutput } from "./tool.ts";
 import { parseTraceroute, type TracerouteArgs } from "./traceroute-args.ts";
@@ -166,12 +166,7 @@ class Trace {
   private *nameOf(addr: number): Co<string> {
     const text = formatIp4(addr);
     if (this.args.numeric) return text;
-    const { nameservers } = this.context.machine;
-    if (nameservers.length === 0) return `${text} (${text})`;
-    const name = `${text.split(".").reverse().join(".")}.in-addr.arpa.`;
-    const messages = yield* dnsQuery(this.context.process, name, [DNS_PTR]);
-    const data = messages?.[0].answers.find(({ type }) => type === DNS_PTR)?.data;
-    return `${data?.kind === "name" ? data.name.replace(/\.$/, "") : text} (${text})`;
+    return `${(yield* reverseName(this.context.process, addr)) ?? text} (${text})`;
   }
 }
 

@@ -20,6 +20,7 @@ export type Errno =
   | "EEXIST"
   | "ENODEV"
   | "ENOTDIR"
+  | "EISDIR"
   | "EINVAL"
   | "EPIPE"
   | "ERANGE"
@@ -59,6 +60,7 @@ const STRERROR: Record<Errno, string> = {
   EEXIST: "File exists",
   ENODEV: "No such device",
   ENOTDIR: "Not a directory",
+  EISDIR: "Is a directory",
   EINVAL: "Invalid argument",
   EPIPE: "Broken pipe",
   ERANGE: "Numerical result out of range",

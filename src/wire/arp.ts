@@ -3,13 +3,16 @@ import { ETH_P_IP } from "./ethernet.ts";
 
 export const ARP_LEN = 28;
 export const ARPHRD_ETHER = 1;
+/** IEEE 802 networks: taken for Ethernet. */
+const ARPHRD_IEEE802 = 6;
 export const ARPOP_REQUEST = 1;
 export const ARPOP_REPLY = 2;
 
 /** True for the only kind that is modelled: Ethernet hardware addresses, IPv4 protocol addresses. */
 export function arpIsEthIp4(view: DataView, off: number): boolean {
+  const hardware = view.getUint16(off);
   return (
-    view.getUint16(off) === ARPHRD_ETHER &&
+    (hardware === ARPHRD_ETHER || hardware === ARPHRD_IEEE802) &&
     view.getUint16(off + 2) === ETH_P_IP &&
     view.getUint16(off + 4) === 0x0604
   );

@@ -40,6 +40,7 @@ function withoutChance(text: string): string {
     .replace(/SWMTKN-1-[0-9a-z]{50}-[0-9a-z]{25}/g, "TOKEN")
     .replace(/\b[0-9a-z]{25}\b/g, "ID")
     .replace(/\b(?=[0-9a-z]*\d)[0-9a-z]{12}\b/g, "ID")
+    .replace(/^[0-9a-z]{12}(?= {2,})/gm, "ID")
     .replace(/\b[0-9a-f]{64}\b/g, "ID")
     .replace(/\bveth[0-9a-f]{7}\b/g, "veth")
     .replace(/(192\.168\.200\.1:|RemoteAddr: 10\.0\.0\.4:|sport=|dport=)(?!8080\b)\d{5}\b/g, "$1PORT")

@@ -35,6 +35,7 @@ function run(lab: Lab, line: string, files: Record<string, string> = {}, ns: Net
   const machine = new Machine("n1", lab.kernel);
   const [name, ...argv] = line.match(/'[^']*'|\S+/g)!.map((word) => word.replaceAll("'", ""));
   const context: ToolContext = {
+    print: () => {},
     machine,
     ns,
     process: null as never,

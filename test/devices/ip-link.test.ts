@@ -12,6 +12,7 @@ function shell(): { world: World; machine: Machine; sh: (line: string) => string
   const world = new World();
   const machine = new Machine("m", world.kernel("m"));
   const context: ToolContext = {
+    print: () => {},
     machine,
     ns: machine.hostNs,
     process: null as unknown as Process,

@@ -67,7 +67,7 @@ interface Overlay {
 
 function context(machine: Machine, ns: NetNs): ToolContext {
   const process = null as unknown as Process;
-  return { machine, ns, process, stdin: "", files: new Map(), exec: null as never };
+  return { machine, ns, process, stdin: "", files: new Map(), print: () => {}, exec: null as never };
 }
 
 /** The ingress network's namespace of a node with one task, as Docker's network drivers make it. */

@@ -43,7 +43,7 @@ m$ docker swarm join-token -q worker
 w1$ docker swarm join --token <token> 192.168.200.10:2377
 w2$ docker swarm join --token <token> 192.168.200.10:2377
 m$ docker network create -d overlay ${encrypted ? "--opt encrypted " : ""}mynet
-m$ docker service create -d --name web --network mynet -p 8080:80 -p 5300:5353/udp --replicas 2 whoami
+m$ docker service create -d --name web --network mynet -p 8080:80 -p 5300:5353/udp --replicas 3 whoami
 lab$ wait 20s
 lab$ capture start words
 client$ for a in 10 11 12; do curl -s 192.168.200.$a:8080; echo x | nc -u -w1 192.168.200.$a 5300; done

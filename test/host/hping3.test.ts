@@ -39,11 +39,15 @@ it("an ACK out of nowhere is answered by RST with its own number, a RST by nothi
 });
 
 it("says where the time to live ended", () => {
-  expect(answer("-S -p 8080 -t 1")).toBe("TTL 0 during transit from ip=192.168.1.1 name=UNKNOWN");
+  expect(answer("-n -S -p 8080 -t 1")).toBe("TTL 0 during transit from ip=192.168.1.1");
+  const { stdout, stderr } = lab.shell("client", "hping3 -c 1 -S -p 8080 -t 1 192.168.2.10");
+  const back = "\b".repeat(15);
+  expect(stdout).toContain(`ip=192.168.1.1 get hostname...${back}${" ".repeat(15)}${back}name=UNKNOWN\n`);
+  expect(stderr).toContain("1 packets transmitted, 1 packets received, 0% packet loss\n");
 });
 
 it("sends UDP and ICMP, with data", () => {
-  expect(answer("--udp -p 99")).toBe("ICMP Port Unreachable from ip=192.168.2.10 name=UNKNOWN");
+  expect(answer("--udp -n -p 99")).toBe("ICMP Port Unreachable from ip=192.168.2.10");
   expect(answer("--icmp -d 100")).toMatch(
     /^len=128 ip=192\.168\.2\.10 ttl=63 id=\d+ icmp_seq=0 rtt=1\.0 ms$/,
   );

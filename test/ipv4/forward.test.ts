@@ -111,14 +111,14 @@ describe("a packet through a router", () => {
     expect(other.pool.outstanding + world.pool.outstanding).toBe(0);
   });
 
-  test("to a host that does not answer ARP fails after three questions, one a second", () => {
+  test("to a host that does not answer ARP fails after three questions, one a second by the timer wheel", () => {
     const world = new World();
     const { a, r1 } = line(world);
     const bad = errors(a);
     const eye = new Eye(world.sim, r1);
     ping(a, ip("10.0.2.9"));
     world.run(10);
-    expect(eye.arp().map((f) => Math.round(f.atMs))).toEqual([0, 1000, 2000]);
+    expect(eye.arp().map((f) => Math.round(f.atMs))).toEqual([0, 1040, 2080]);
     expect(bad).toEqual(["3/1 0 from a000101"]);
     expect(world.pool.outstanding).toBe(0);
   });

@@ -3,9 +3,10 @@
  * seen in a real kernel by the oracle (test/oracle-ipvs) or stands in the places named.
  */
 import { afterEach, describe, expect, it } from "vitest";
-import { fromHex, get16, hexOf, ipText, tcpFlagBits } from "../oracle/packet.ts";
-import { clientFrame, network } from "../oracle-ipvs/case.ts";
+import { fromHex, get16, ipText, tcpFlagBits } from "../oracle/packet.ts";
+import { type StationPacket, stationFrames } from "../oracle-ipvs/frames.ts";
 import { MeshSide } from "../oracle-ipvs/mesh-side.ts";
+import { network, VIP } from "../oracle-ipvs/topologies.ts";
 
 const TCP = 6;
 const UDP = 17;
@@ -23,6 +24,8 @@ interface Out {
   readonly bytes: Uint8Array;
 }
 
+type ClientPacket = Omit<StationPacket, "id" | "card" | "station" | "dst">;
+
 class Bench {
   private readonly side: MeshSide;
   private id = 1;
@@ -33,6 +36,7 @@ class Bench {
     sets: readonly string[] = [],
   ) {
     this.side = new MeshSide({
+      name: "path",
       seed: 1,
       cards: 5,
       ip: [...network(), ...sets],
@@ -41,6 +45,7 @@ class Bench {
         ...Object.entries(sysctl).map(([name, value]) => [`net.ipv4.${name}`, value] as const),
       ],
       restore: `*mangle\n${MARK}\nCOMMIT\n`,
+      services: [],
       steps: [],
     });
     for (const command of commands) this.run(command);
@@ -92,9 +97,10 @@ class Bench {
     expect(this.side.close()).toBe(0);
   }
 
-  private send(flow: string, packet: Omit<Parameters<typeof clientFrame>[0], "id">): Out[] {
-    const frame = hexOf(clientFrame({ id: this.id++, ...packet }));
-    return outs(this.side.step({ kind: "send", flow, frame, note: "" }));
+  private send(flow: string, packet: ClientPacket): Out[] {
+    const station = Number(packet.src.split(".")[3]) + 6;
+    const frames = stationFrames({ id: this.id++, card: 0, station, dst: VIP, ...packet });
+    return outs(this.side.step({ kind: "send", flow, card: 0, frames, note: "" }));
   }
 }
 

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Kernel } from "../../src/net/core/kernel.ts";
 import { SkbPool } from "../../src/net/core/skb.ts";
+import { ipv4Init } from "../../src/net/ipv4/ipv4-init.ts";
 import { type IpvsNet, ipvsOf } from "../../src/net/ipvs/ip-vs.ts";
 import { addDest, addService, deleteDest, editDest, ipvsInit } from "../../src/net/ipvs/ip-vs-ctl.ts";
 import type { SchedulerName } from "../../src/net/ipvs/schedulers.ts";
@@ -14,7 +15,7 @@ const KEY = { fwmark: 256, protocol: 0, addr: 0, port: 0 };
 
 function build(scheduler: SchedulerName): { net: IpvsNet; service: IpvsService } {
   const prng: PrngType = new Prng(1, "test");
-  const kernel = new Kernel("m", new Sim(), new SkbPool(), prng, [ipvsInit]);
+  const kernel = new Kernel("m", new Sim(), new SkbPool(), prng, [ipv4Init, ipvsInit]);
   const net = ipvsOf(kernel.initNs);
   const options = {
     scheduler,

@@ -61,11 +61,11 @@ export function ok(ns: NetNs, argv: string | readonly string[]): string {
   return stdout;
 }
 
-export function save(ns: NetNs, argv = ""): ToolOutput {
+export function save(ns: NetNs, argv: string | readonly string[] = ""): ToolOutput {
   return run(iptablesSaveTool, words(argv), ns);
 }
 
-export function restore(ns: NetNs, argv: string, stdin: string): ToolOutput {
+export function restore(ns: NetNs, argv: string | readonly string[], stdin: string): ToolOutput {
   return run(iptablesRestoreTool, words(argv), ns, stdin);
 }
 

@@ -26,8 +26,15 @@ export interface Answer {
   readonly payload: number;
   /** An ICMP error about the packet instead: type and code. */
   readonly icmp?: readonly [type: number, code: number];
-  /** Added to the right TCP sequence number. */
+  /** Its second word: an MTU, or the address of a gateway; absent: 600 when fragments are needed, else 0. */
+  readonly info?: number;
+  /** Who sends it; absent: whom the packet went to. */
+  readonly from?: string;
+  /** Added to the right TCP sequence number, and to the right acknowledgement. */
   readonly shift?: number;
+  readonly ackShift?: number;
+  /** Of the TCP header; absent: plenty. */
+  readonly window?: number;
 }
 
 /** One frame sent from an interface of the world: bytes, or an answer. */
@@ -40,11 +47,16 @@ export interface Step {
   readonly note: string;
 }
 
-/** A server on the machine: a listening TCP socket, or a UDP socket that nobody reads. */
+/** A server on the machine. */
 export interface Listener {
   readonly ns: string;
   readonly protocol: "tcp" | "udp";
   readonly port: number;
+  /**
+   * `echo`: accepts, and sends back what it gets; closes when the other side does. `close`: accepts, and closes at the first
+   * data or end. Absent: a listening socket of which nobody accepts, a UDP socket that nobody reads.
+   */
+  readonly does?: "echo" | "close";
 }
 
 export interface Case {
@@ -59,6 +71,10 @@ export interface Case {
   readonly listeners: readonly Listener[];
   /** Time to rest behind each step, so that a delayed ACK of a TCP server falls into its own step; absent: none. */
   readonly pauseMs?: number;
+  /**
+   * Time to rest behind the last step instead: the steps are over before a delayed ACK is due, which falls into this rest.
+   */
+  readonly afterMs?: number;
   readonly steps: readonly Step[];
 }
 

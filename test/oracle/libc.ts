@@ -11,6 +11,10 @@ const cSetns = libc.func("int setns(int fd, int nstype)");
 const cUnshare = libc.func("int unshare(int flags)");
 const cSocket = libc.func("int socket(int domain, int type, int protocol)");
 const cBind = libc.func("int bind(int fd, const uint8_t *addr, uint32_t len)");
+const cAccept = libc.func("int accept4(int fd, void *addr, void *len, int flags)");
+const cRecvfrom = libc.func(
+  "int64_t recvfrom(int fd, _Out_ uint8_t *buf, uint64_t len, int flags, _Out_ uint8_t *addr, _Inout_ uint32_t *addrlen)",
+);
 const cListen = libc.func("int listen(int fd, int backlog)");
 const cSetsockopt = libc.func(
   "int setsockopt(int fd, int level, int name, const uint8_t *value, uint32_t len)",
@@ -21,7 +25,6 @@ const cSendto = libc.func(
 const cMmap = libc.func("void *mmap(void *addr, uint64_t len, int prot, int flags, int fd, int64_t offset)");
 const cMunmap = libc.func("int munmap(void *addr, uint64_t len)");
 const cIoctl = libc.func("int ioctl(int fd, unsigned long request, _Inout_ uint8_t *arg)");
-const cIndexToName = libc.func("char *if_indextoname(unsigned int index, _Out_ uint8_t *name)");
 const cNameToIndex = libc.func("unsigned int if_nametoindex(const char *name)");
 
 const O_RDONLY = 0;
@@ -33,6 +36,7 @@ const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0o2000000;
+const SOCK_NONBLOCK = 0o4000;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SOL_PACKET = 263;
@@ -40,10 +44,17 @@ const PACKET_RX_RING = 5;
 const PACKET_VERSION = 10;
 const TPACKET_V2 = 1;
 const TP_STATUS_USER = 1;
+const TP_STATUS_VLAN_VALID = 0x10;
+const VLAN_HLEN = 4;
+/** Both MAC addresses, behind which a VLAN tag stands. */
+const MACS = 12;
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 1;
 const ETH_P_ALL = 3;
 const ENOBUFS = 105;
+const EAGAIN = 11;
+const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
 const IFNAMSIZ = 16;
 const SIOCGIFFLAGS = 0x8913;
 const IFF_UP = 1;
@@ -95,11 +106,31 @@ const inet = (port: number): Uint8Array => {
 /** A socket on a port of every address; TCP listens. */
 export function listenOn(protocol: "tcp" | "udp", port: number): number {
   const type = protocol === "tcp" ? SOCK_STREAM : SOCK_DGRAM;
-  const fd = check(cSocket(AF_INET, type | SOCK_CLOEXEC, 0), "socket");
+  const fd = check(cSocket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket");
   check(cSetsockopt(fd, SOL_SOCKET, SO_REUSEADDR, Uint8Array.of(1, 0, 0, 0), 4), "setsockopt");
   check(cBind(fd, inet(port), 16), "bind");
   if (protocol === "tcp") check(cListen(fd, 128), "listen");
   return fd;
+}
+
+/** The next connection of a listener, -1 when there is none. */
+export function acceptOne(listener: number): number {
+  return cAccept(listener, null, null, SOCK_CLOEXEC);
+}
+
+/** What a socket holds: its bytes, and where an answer goes to (UDP); null when there is nothing. Empty: the end (TCP). */
+export function receiveFrom(fd: number): { data: Uint8Array; from: Uint8Array } | "error" | null {
+  const buffer = new Uint8Array(65536);
+  const from = new Uint8Array(16);
+  const length = Number(cRecvfrom(fd, buffer, buffer.length, MSG_DONTWAIT, from, [from.length]));
+  if (length < 0) return koffi.errno() === EAGAIN ? null : "error";
+  return { data: buffer.subarray(0, length), from };
+}
+
+/** Sends without waiting; false when the socket refuses. */
+export function sendBack(fd: number, data: Uint8Array, to: Uint8Array | null): boolean {
+  const sent = cSendto(fd, data, data.length, MSG_DONTWAIT | MSG_NOSIGNAL, to, to === null ? 0 : to.length);
+  return Number(sent) >= 0;
 }
 
 /** A packet socket that only sends. */
@@ -125,14 +156,58 @@ export interface CapturedFrame {
 }
 
 const BLOCK_BYTES = 1 << 16;
-const BLOCK_COUNT = 48;
+const BLOCK_COUNT = 24;
 /** Room for the longest frame of an interface with an MTU of 1500; longer ones are cut. */
 const SLOT_BYTES = 1 << 12;
 /** Offset of struct sockaddr_ll behind struct tpacket2_hdr. */
 const LINK_LAYER_OFF = 32;
 
+const RING_BYTES = BLOCK_BYTES * BLOCK_COUNT;
+const SLOTS = RING_BYTES / SLOT_BYTES;
+
+/** A packet socket of this namespace that sees nothing yet, to become a {@link Capture}. */
+export function openDeafSocket(): number {
+  const fd = openSender();
+  packetOption(fd, PACKET_VERSION, TPACKET_V2);
+  return fd;
+}
+
+/** Gives a packet socket its ring. The kernel takes its time (an RCU grace period), so many may be made at once. */
+export async function addRing(fd: number): Promise<void> {
+  check(await asynchronously(cSetsockopt, fd, SOL_PACKET, PACKET_RX_RING, RING, RING.length), "ring");
+}
+
+export function addRingNow(fd: number): void {
+  check(cSetsockopt(fd, SOL_PACKET, PACKET_RX_RING, RING, RING.length), "ring");
+}
+
+/** As {@link closeFd}, elsewhere: closing a packet socket takes an RCU grace period. */
+export async function closeFdLater(fd: number): Promise<void> {
+  await asynchronously(cClose, fd);
+}
+
+type Call = ReturnType<typeof libc.func>;
+
+function asynchronously(call: Call, ...args: unknown[]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    call.async(...args, (error: Error | null, result: number) =>
+      error === null ? resolve(result) : reject(error),
+    );
+  });
+}
+
+function packetOption(fd: number, name: number, value: number): void {
+  check(cSetsockopt(fd, SOL_PACKET, name, words(value), 4), "setsockopt of a packet socket");
+}
+
+function words(...values: number[]): Uint8Array {
+  return new Uint8Array(new Int32Array(values).buffer);
+}
+
+const RING = words(BLOCK_BYTES, BLOCK_COUNT, SLOT_BYTES, SLOTS);
+
 /**
- * A packet socket that sees every frame of every interface of this namespace, both directions. By a ring: the kernel
+ * A packet socket that sees every frame of every interface of its namespace, both directions. By a ring: the kernel
  * copies a frame into it at once, so what is done to the packet afterwards does not show (as with tcpdump).
  */
 export class Capture {
@@ -142,22 +217,21 @@ export class Capture {
   private readonly view: DataView;
   private slot = 0;
 
-  constructor() {
-    const protocol = (ETH_P_ALL << 8) & 0xffff;
-    this.fd = check(cSocket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, protocol), "packet socket");
-    this.option(PACKET_VERSION, TPACKET_V2);
-    this.option(
-      PACKET_RX_RING,
-      BLOCK_BYTES,
-      BLOCK_COUNT,
-      SLOT_BYTES,
-      (BLOCK_BYTES / SLOT_BYTES) * BLOCK_COUNT,
-    );
-    const length = BLOCK_BYTES * BLOCK_COUNT;
-    this.memory = cMmap(null, length, PROT_READ_WRITE, MAP_SHARED, this.fd, 0);
-    const buffer = koffi.view(this.memory, length);
+  /** Of a socket with a ring. */
+  constructor(fd: number) {
+    this.fd = fd;
+    this.memory = cMmap(null, RING_BYTES, PROT_READ_WRITE, MAP_SHARED, fd, 0);
+    const buffer = koffi.view(this.memory, RING_BYTES);
     this.bytes = new Uint8Array(buffer);
     this.view = new DataView(buffer);
+  }
+
+  /** From now on it sees. */
+  start(): void {
+    const address = new Uint8Array(SOCKADDR_LL_LEN);
+    new DataView(address.buffer).setUint16(0, AF_PACKET, true);
+    address[3] = ETH_P_ALL;
+    check(cBind(this.fd, address, SOCKADDR_LL_LEN), "bind of a packet socket");
   }
 
   /** The next frame, null when none waits. */
@@ -166,31 +240,32 @@ export class Capture {
     const at = this.slot * SLOT_BYTES;
     if ((view.getUint32(at, true) & TP_STATUS_USER) === 0) return null;
     const from = at + view.getUint16(at + 12, true);
-    const frame = this.bytes.slice(from, from + view.getUint32(at + 8, true));
+    const frame = this.frame(at, from, view.getUint32(at + 8, true));
     const address = at + LINK_LAYER_OFF;
     const outgoing = view.getUint8(address + 10) === PACKET_OUTGOING;
     const ifindex = view.getInt32(address + 4, true);
     view.setUint32(at, 0, true);
-    this.slot = (this.slot + 1) % ((BLOCK_BYTES / SLOT_BYTES) * BLOCK_COUNT);
+    this.slot = (this.slot + 1) % SLOTS;
     return { ifindex, outgoing, bytes: frame };
   }
 
-  close(): void {
-    cMunmap(this.memory, BLOCK_BYTES * BLOCK_COUNT);
-    cClose(this.fd);
+  /** The bytes of a frame; a VLAN tag, which the kernel keeps beside them, is put back. */
+  private frame(at: number, from: number, length: number): Uint8Array {
+    const { view } = this;
+    if ((view.getUint32(at, true) & TP_STATUS_VLAN_VALID) === 0) return this.bytes.slice(from, from + length);
+    const whole = new Uint8Array(length + VLAN_HLEN);
+    whole.set(this.bytes.subarray(from, from + MACS));
+    const tag = new DataView(whole.buffer, MACS, VLAN_HLEN);
+    tag.setUint16(0, view.getUint16(at + 26, true));
+    tag.setUint16(2, view.getUint16(at + 24, true));
+    whole.set(this.bytes.subarray(from + MACS, from + length), MACS + VLAN_HLEN);
+    return whole;
   }
 
-  private option(name: number, ...words: number[]): void {
-    const value = new Uint8Array(new Int32Array(words).buffer);
-    check(cSetsockopt(this.fd, SOL_PACKET, name, value, value.length), "setsockopt of a packet socket");
+  /** Gives up the memory; the socket stays. */
+  unmap(): void {
+    cMunmap(this.memory, RING_BYTES);
   }
-}
-
-/** Name of an interface of this namespace. */
-export function interfaceName(ifindex: number): string {
-  const name = new Uint8Array(IFNAMSIZ);
-  if (cIndexToName(ifindex, name) === null) throw new CallError("if_indextoname");
-  return new TextDecoder().decode(name.subarray(0, name.indexOf(0)));
 }
 
 export function interfaceIndex(name: string): number {

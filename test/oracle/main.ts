@@ -1,91 +1,112 @@
 /**
- * Compares meshwire with the kernel of this machine, case by case: `npm run oracle -- [--count N] [--seed S] [--topology X]`.
- * Prints the seed and the smallest case of a difference. Exit status 1 when there was one.
+ * Compares meshwire with the kernel of this machine: `npm run oracle -- [--count N] [--seed S] [--topology X]` sends N
+ * frames into both, in cases of some dozen, one case a seed. Prints the smallest case of a difference and the command
+ * that repeats it. Exit status 1 when there was one.
  *
+ *     --jobs N        processes that work at the same time; as many as there are cores
  *     --go-on         does not stop at the first difference
  *     --whole         shows the whole case instead of the smallest
  *     --brief         leaves links, addresses and routes out of the report
  *     --keep FILE     writes the case, to become one of cases/
- *     --ip-options    also packets with IP options
  */
+import { type ChildProcess, fork } from "node:child_process";
 import { writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
-import type { Case } from "./case.ts";
-import type { Difference } from "./compare.ts";
-import { generateCase, TOPOLOGY_NAMES } from "./generate/generate.ts";
+import { TOPOLOGY_NAMES } from "./generate/generate.ts";
+import { Progress } from "./progress.ts";
 import { whyNotReal } from "./real-side.ts";
-import { runCase, runOnce, TooSlowError } from "./run-case.ts";
-import { shrink } from "./shrink.ts";
+import type { Outcome, Wish } from "./worker.ts";
 
 const { values } = parseArgs({
   options: {
-    count: { type: "string", default: "200" },
+    count: { type: "string", default: "5000" },
     seed: { type: "string", default: "1" },
+    jobs: { type: "string", default: String(availableParallelism()) },
     topology: { type: "string" },
     keep: { type: "string" },
     "go-on": { type: "boolean", default: false },
     brief: { type: "boolean", default: false },
-    "ip-options": { type: "boolean", default: false },
     whole: { type: "boolean", default: false },
   },
 });
 
-/** The difference of a smaller case; a case that the kernel refuses shows none. */
-function differenceOf(one: Case): Difference | null {
-  try {
-    return runOnce(one, 1);
-  } catch {
-    return null;
+const wish: Wish = {
+  ...(values.topology === undefined ? {} : { topology: values.topology }),
+  brief: values.brief,
+  whole: values.whole,
+};
+
+/** A worker closes what it used only now and then; one that has run so many cases is replaced. */
+const CASES_OF_A_WORKER = 2000;
+/** Namespaces are made and ended by threads of the worker, which wait most of the time. */
+const ENV = { ...process.env, UV_THREADPOOL_SIZE: "32" };
+
+/** Hands out seeds until enough frames were sent. */
+class Run {
+  private readonly progress: Progress;
+  private readonly wanted: number;
+  private nextSeed: number;
+  private stopped = false;
+
+  constructor(seed: number, wanted: number) {
+    this.nextSeed = seed;
+    this.wanted = wanted;
+    this.progress = new Progress(wanted);
+  }
+
+  /** One worker after the other, until there is nothing left to do. */
+  async work(): Promise<void> {
+    while (this.goesOn()) {
+      const child = fork(join(import.meta.dirname, "worker.ts"), { env: ENV });
+      for (let i = 0; i < CASES_OF_A_WORKER && this.goesOn(); i++)
+        this.took(await outcomeOf(child, this.nextSeed++));
+      child.disconnect();
+    }
+  }
+
+  /** The exit status. */
+  end(): number {
+    this.progress.end(this.nextSeed - 1);
+    return this.progress.differing === 0 ? 0 : 1;
+  }
+
+  private goesOn(): boolean {
+    return !this.stopped && this.progress.frames < this.wanted;
+  }
+
+  private took({ frames, leftOut, difference }: Outcome): void {
+    this.progress.add(frames, difference !== undefined);
+    if (leftOut !== undefined) this.progress.say(leftOut);
+    if (difference === undefined) return;
+    this.progress.say(difference.text);
+    if (values.keep !== undefined)
+      writeFileSync(values.keep, `${JSON.stringify(difference.smallest, null, 2)}\n`);
+    if (!values["go-on"]) this.stopped = true;
   }
 }
 
-/** As runCase; a case that a busy machine could not finish in time is left out. */
-function differenceIn(one: Case): Difference | null {
-  try {
-    return runCase(one);
-  } catch (error) {
-    if (!(error instanceof TooSlowError)) throw error;
-    console.log(`${one.name} left out: ${error.message}`);
-    return null;
-  }
+function outcomeOf(child: ChildProcess, seed: number): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const gone = (code: number | null) => reject(new Error(`the process of seed ${seed} ended: ${code}`));
+    child.once("exit", gone);
+    child.once("message", (outcome: Outcome) => {
+      child.off("exit", gone);
+      resolve(outcome);
+    });
+    child.send({ seed, wish });
+  });
 }
 
-function report(seed: number, one: Case, difference: Difference): void {
-  const setup = values.brief ? one.setup.filter(({ run }) => run.startsWith("sysctl")) : one.setup;
-  const lines = [
-    `seed ${seed}, case ${one.name}: ${difference.where}`,
-    difference.text,
-    ...setup.map(({ ns, run }) => `  ${ns}# ${run}`),
-    ...one.rules.map(({ ns, run }) => `  ${ns}# ${run}`),
-    ...one.listeners.map(({ ns, protocol, port }) => `  ${ns}: listens on ${protocol} ${port}`),
-    ...one.steps.map(
-      ({ at, frame, answer, note }, i) =>
-        `  ${i + 1}. ${at ?? "answer"} ${note} ${frame ?? JSON.stringify(answer)}`,
-    ),
-  ];
-  console.log(lines.join("\n"));
-}
-
-function main(): number {
+async function main(): Promise<number> {
   const why = whyNotReal();
   if (why !== null) throw new Error(`the oracle cannot run here: ${why}`);
   if (values.topology !== undefined && !TOPOLOGY_NAMES.includes(values.topology))
     throw new Error(`unknown topology; there is: ${TOPOLOGY_NAMES.join(", ")}`);
-  const [first, count] = [Number(values.seed), Number(values.count)];
-  let differing = 0;
-  for (let seed = first; seed < first + count; seed++) {
-    const one = generateCase(seed, values.topology, values["ip-options"]);
-    const difference = differenceIn(one);
-    if (process.stdout.isTTY || (seed - first + 1) % 100 === 0)
-      process.stdout.write(`${seed - first + 1}/${count} cases, ${differing} differ\n`);
-    if (difference === null) continue;
-    differing++;
-    const small = values.whole ? one : shrink(one, (candidate) => differenceOf(candidate) !== null);
-    report(seed, small, differenceOf(small) ?? difference);
-    if (values.keep !== undefined) writeFileSync(values.keep, `${JSON.stringify(small, null, 2)}\n`);
-    if (!values["go-on"]) break;
-  }
-  return differing === 0 ? 0 : 1;
+  const run = new Run(Number(values.seed), Number(values.count));
+  await Promise.all(Array.from({ length: Number(values.jobs) }, () => run.work()));
+  return run.end();
 }
 
-process.exitCode = main();
+process.exitCode = await main();

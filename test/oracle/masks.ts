@@ -9,11 +9,12 @@
  * - The checksum of a local packet that has not left yet, on `lo` (which finishes none) or quoted in an ICMP error: the
  *   kernel leaves it half done there (CHECKSUM_PARTIAL: the sum of the pseudo header), meshwire finishes it at once.
  *   Quoted on `lo` it may even be half done and translated, so it does not count there.
- * - The time of day in an ICMP timestamp reply.
+ * - The time of day in an ICMP timestamp reply and in IP timestamp options.
  * - `use=` of a connection: how many packets hold it at this moment, in queues.
  *
  * A renamed value is patched into the checksums around it, so that a checksum stays part of the comparison.
  */
+import { optionTimes } from "./option-times.ts";
 import {
   type Bytes,
   ETH_HLEN,
@@ -103,9 +104,23 @@ export class Masks {
     const headerLength = (real[off] & 15) * 4;
     if (real.length < off + 20 || headerLength < 20 || real.length < off + headerLength) return;
     const inHeader = [...covers, { from: off, to: off + headerLength, sum: off + 10 }];
+    // Options that were filled in make a header whose checksum follows only when it leaves: an error quotes it before.
+    const current = sum16(real, off, off + headerLength) === 0xffff;
+    for (const at of optionTimes(real, off, headerLength)) this.time(off, at, current ? inHeader : covers);
     this.identification(off, inHeader);
     if ((get16(real, off + 6) & 0x1fff) !== 0 || real[off + 9] !== mesh[off + 9]) return;
-    this.transport(real[off + 9], off + headerLength, this.withoutPartial(off, headerLength, covers));
+    const l4 = off + headerLength;
+    const known = this.withoutPartial(off, headerLength, this.withoutCut(off, l4, covers));
+    this.transport(real[off + 9], l4, known);
+  }
+
+  /** The sum of a quoted error goes over what it quotes itself, with its times, even where that is cut off. */
+  private withoutCut(off: number, l4: number, covers: readonly Cover[]): readonly Cover[] {
+    const { real } = this;
+    const cut = off + get16(real, off + 2) > real.length && l4 + 4 <= real.length;
+    if (!cut || real[off + 9] !== IPPROTO_ICMP || !ICMP_ERRORS.has(real[l4])) return covers;
+    this.write(l4 + 2, get16(this.mesh, l4 + 2), covers);
+    return [...covers, { from: 0, to: 0, sum: l4 + 2 }];
   }
 
   /** Finishes a half-done checksum as meshwire has it; then it covers nothing more of what is renamed. */
@@ -145,10 +160,13 @@ export class Masks {
       this.port(off + 2, covers);
       this.sequence(off, covers);
     } else if (protocol === IPPROTO_ICMP) {
-      const covers = [...outer, { from: off, to, sum: off + 2 }];
+      const covers = this.transportCover(outer, off, off + 2);
       if (ICMP_QUERIES.has(real[off])) this.port(off + 4, covers);
       else if (ICMP_ERRORS.has(real[off])) this.ip(off + 8, covers);
       if (real[off] === ICMP_TIMESTAMPREPLY) this.times(off + 12, covers);
+      // Of a quoted one that is cut the sum is about times that are not there.
+      if (real[off] === ICMP_TIMESTAMPREPLY && to < off + 20)
+        this.write(off + 2, get16(this.mesh, off + 2), outer);
     }
   }
 
@@ -172,6 +190,14 @@ export class Masks {
   private times(off: number, covers: readonly Cover[]): void {
     for (let at = off; at < off + 8 && at + 2 <= this.real.length; at += 2)
       this.write(at, get16(this.mesh, at), covers);
+  }
+
+  /** Four bytes in the header at `ip`; words count from there, and an option may begin within one. */
+  private time(ip: number, from: number, covers: readonly Cover[]): void {
+    for (let at = from - ((from - ip) & 1); at < from + 4; at += 2) {
+      const ours = at < from ? 0x00ff : at + 1 === from + 4 ? 0xff00 : 0xffff;
+      this.write(at, (get16(this.real, at) & ~ours) | (get16(this.mesh, at) & ours), covers);
+    }
   }
 
   private port(off: number, covers: readonly Cover[]): void {

@@ -1,6 +1,4 @@
 /** meshwire: the same namespaces on one machine of a lab, made by the same command lines in its own shell. */
-import type { Co, Process } from "../../src/host/process.ts";
-import { listenTcp, openUdp } from "../../src/host/socket.ts";
 import type { LabSpec } from "../../src/lab.ts";
 import { devQueueXmit } from "../../src/net/core/dev.ts";
 import type { NetDevice, Tap } from "../../src/net/core/net-device.ts";
@@ -8,14 +6,16 @@ import type { NetNs } from "../../src/net/core/net-ns.ts";
 import type { Skb } from "../../src/net/core/skb.ts";
 import { LiveLab } from "../../src/scenario/live-lab.ts";
 import { MS, US } from "../../src/sim/sim.ts";
-import { WaitQueue } from "../../src/sim/wait-queue.ts";
 import { NO_PINS } from "../../src/swarm/pins.ts";
 import { allNamespaces, type Case, type Command, type Listener, WORLD } from "./case.ts";
+import { serverProgram } from "./mesh-server.ts";
 import type { Seen, Side } from "./side.ts";
 
 const MACHINE = "m";
 /** Virtual time that a frame gets to come to rest: about what it takes in reality, far below every timer and rate limit. */
 const STEP_NS = 200 * US;
+/** The same where servers wake up and answer. */
+const SERVED_STEP_NS = 1 * MS;
 const DRAIN_NS = 60_000 * MS;
 
 const SPEC: Omit<LabSpec, "seed"> = {
@@ -51,22 +51,17 @@ class FrameTap implements Tap {
   }
 }
 
-/** Holds a socket for ever. */
-function* hold(open: (process: Process) => unknown, process: Process): Co<number> {
-  open(process);
-  yield { queues: [new WaitQueue()] };
-  return 0;
-}
-
 export class MeshSide implements Side {
   private readonly live: LiveLab;
   private readonly world: NetNs;
   private readonly serves: boolean;
+  private readonly stepNs: number;
   private readonly seen: Seen[] = [];
 
   constructor(one: Case, seed: number) {
     this.live = new LiveLab({ ...SPEC, seed }, new Map(), false);
     this.serves = one.listeners.length > 0;
+    this.stepNs = one.listeners.some(({ does }) => does !== undefined) ? SERVED_STEP_NS : STEP_NS;
     const machine = this.live.lab.machine(MACHINE);
     machine.kernel.bridgeNetfilter = true;
     for (const name of allNamespaces(one)) this.run({ ns: "host", run: `ip netns add ${name}` });
@@ -84,7 +79,7 @@ export class MeshSide implements Side {
     const skb = lab.pool.from(frame);
     skb.dev = this.world.device(devName)!;
     devQueueXmit(skb);
-    lab.wait(STEP_NS);
+    lab.wait(this.stepNs);
   }
 
   rest(ms: number): void {
@@ -95,8 +90,8 @@ export class MeshSide implements Side {
     return this.seen.splice(0);
   }
 
-  ask(ns: string, command: string): string {
-    return this.run({ ns, run: command });
+  ask(ns: string, questions: readonly string[]): string[] {
+    return questions.map((run) => this.run({ ns, run }));
   }
 
   /** Lets every queue of neighbours and fragments time out; then nobody may hold a packet, unless a server does. */
@@ -113,11 +108,9 @@ export class MeshSide implements Side {
     return stdout;
   }
 
-  private listen({ ns, protocol, port }: Listener): void {
+  private listen(listener: Listener): void {
     const machine = this.live.lab.machine(MACHINE);
-    const open = (process: Process) =>
-      protocol === "tcp" ? listenTcp(process, 0, port) : openUdp(process, 0, port);
-    machine.spawn("server", machine.netns(ns), (process) => hold(open, process));
+    machine.spawn("server", machine.netns(listener.ns), serverProgram(listener));
     this.live.lab.wait(MS);
   }
 }

@@ -4,11 +4,12 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import type { Case } from "./case.ts";
 import { generateCase, TOPOLOGY_NAMES } from "./generate/generate.ts";
-import { whyNotReal } from "./real-side.ts";
-import { runCase, TooSlowError } from "./run-case.ts";
+import { namespaceStore, whyNotReal } from "./real-side.ts";
+import { runCase } from "./run-case.ts";
+import { TooSlowError } from "./side.ts";
 
 const CASES = join(import.meta.dirname, "cases");
 const RANDOM_CASES = 3;
@@ -20,7 +21,7 @@ if (why !== null) console.warn(`THE KERNEL IS NOT ASKED: no comparison with real
 /** The difference as text; "" when both sides agree, or when the machine is too busy for a fair comparison. */
 function differenceText(one: Case): string {
   try {
-    const difference = runCase(one);
+    const { difference } = runCase(one);
     return difference === null ? "" : `${difference.where}\n${difference.text}`;
   } catch (error) {
     if (!(error instanceof TooSlowError)) throw error;
@@ -30,6 +31,9 @@ function differenceText(one: Case): string {
 }
 
 describe.skipIf(why !== null)("the real kernel and meshwire agree", () => {
+  beforeEach(() => namespaceStore.refill());
+  afterAll(() => namespaceStore.bury());
+
   it.each(readdirSync(CASES).sort())("where they once did not: %s", (file) => {
     const one = JSON.parse(readFileSync(join(CASES, file), "utf8")) as Case;
     expect(differenceText(one)).toBe("");

@@ -40,6 +40,8 @@ export interface Sending {
 }
 
 export class Peers {
+  /** Frames that were sent, answers included. */
+  sent = 0;
   private readonly one: Case;
   /** IP packets that arrived, and where. */
   private readonly arrived: Sending[] = [];
@@ -94,9 +96,15 @@ export class Peers {
     const body = ip.subarray(l4, length);
     if (answer.icmp !== undefined) {
       const quoted = ip.subarray(0, Math.min(length, l4 + 8 + answer.payload));
-      const mtu = answer.icmp[1] === 4 && answer.icmp[0] === 3 ? [0, 0, 2, 88] : [0, 0, 0, 0];
-      const message = icmp(answer.icmp[0], answer.icmp[1], mtu, quoted);
-      return ipv4({ ...fields, protocol: IPPROTO_ICMP }, message);
+      const [type, code] = answer.icmp;
+      const info = answer.info ?? (type === 3 && code === 4 ? 600 : 0);
+      const message = icmp(
+        type,
+        code,
+        [info >>> 24, (info >> 16) & 0xff, (info >> 8) & 0xff, info & 0xff],
+        quoted,
+      );
+      return ipv4({ ...fields, src: answer.from ?? fields.src, protocol: IPPROTO_ICMP }, message);
     }
     const transport = answerTransport(ip[9], body, { ...fields, answer });
     return transport === null ? null : ipv4({ ...fields, protocol: ip[9] }, transport);
@@ -116,13 +124,15 @@ function answerTransport(
     if (body[0] !== 8) return null;
     return icmp(0, 0, [...body.subarray(4, 8)], body.subarray(8));
   }
-  if (protocol !== IPPROTO_TCP || body.length < 20) return null;
+  if (protocol !== IPPROTO_TCP) return body;
+  if (body.length < 20) return null;
   const flags = body[13];
   const length = body.length - (body[12] >> 4) * 4 + (flags & 1) + ((flags >> 1) & 1);
   const seq = ((flags & 16) !== 0 ? get32(body, 8) : FIRST_SEQ) + (answer.shift ?? 0);
   const ports = { sport: get16(body, 2), dport: get16(body, 0) };
-  const ack = answer.flags.includes("A") ? get32(body, 4) + length : 0;
+  const ack = answer.flags.includes("A") ? get32(body, 4) + length + (answer.ackShift ?? 0) : 0;
   const options = answer.flags.includes("S") ? SYN_OPTIONS : [];
+  const window = answer.window === undefined ? {} : { window: answer.window };
   const numbers = { seq: seq >>> 0, ack: ack >>> 0 };
-  return tcp({ src, dst, ...ports, ...numbers, flags: answer.flags, options }, payload);
+  return tcp({ src, dst, ...ports, ...numbers, flags: answer.flags, options, ...window }, payload);
 }

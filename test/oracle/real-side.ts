@@ -3,26 +3,32 @@
  * that nothing is left behind however the process ends. Commands are those of the distribution, iptables the legacy one.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { allNamespaces, type Case, type Command, WORLD } from "./case.ts";
 import {
-  Capture,
   closeFd,
   currentNetns,
   disableOffloads,
   enterNetns,
-  interfaceName,
+  interfaceIndex,
   isSettled,
-  listenOn,
   newNetns,
   openSender,
   sendFrame,
 } from "./libc.ts";
-import type { Seen, Side } from "./side.ts";
+import { type FreshNamespace, NamespaceStore } from "./namespaces.ts";
+import { scripts } from "./script.ts";
+import { Servers } from "./servers.ts";
+import { type Seen, type Side, TooSlowError } from "./side.ts";
 
-const SETTLE_MS = 3000;
+/** What this thread has in store. */
+export const namespaceStore = new NamespaceStore();
+
+const SETTLE_MS = 6000;
 const SBIN = "/usr/sbin";
+/** Ends the answer to a question. */
+const BETWEEN = "=== end of an answer ===";
 const COMMAND_PATH = `${SBIN}:/usr/bin:/sbin:/bin`;
 
 /** Why real namespaces cannot be had here; null when they can. */
@@ -48,17 +54,15 @@ alias iptables-save=iptables-legacy-save
 alias iptables-restore=iptables-legacy-restore
 `;
 
-interface Namespace {
+interface Namespace extends FreshNamespace {
   readonly name: string;
-  readonly fd: number;
   readonly names: Map<number, string>;
-  capture: Capture | null;
 }
 
 export class RealSide implements Side {
   private readonly root = currentNetns();
   private readonly namespaces: Namespace[] = [];
-  private readonly sockets: number[] = [];
+  private readonly servers = new Servers();
   private sender = -1;
   private readonly indexes = new Map<string, number>();
 
@@ -68,13 +72,13 @@ export class RealSide implements Side {
     } catch (error) {
       this.close();
       throw error;
-    } finally {
-      enterNetns(this.root);
     }
+    enterNetns(this.root);
   }
 
   inject(dev: string, frame: Uint8Array): void {
     sendFrame(this.sender, this.indexes.get(dev)!, frame);
+    this.servers.serve();
   }
 
   rest(ms: number): void {
@@ -84,7 +88,7 @@ export class RealSide implements Side {
   collect(): Seen[] {
     const seen: Seen[] = [];
     for (const ns of this.namespaces) {
-      for (let frame = ns.capture!.receive(); frame !== null; frame = ns.capture!.receive()) {
+      for (let frame = ns.capture.receive(); frame !== null; frame = ns.capture.receive()) {
         const dev = ns.names.get(frame.ifindex) ?? `if${frame.ifindex}`;
         seen.push({ ns: ns.name, dev, outgoing: frame.outgoing, bytes: frame.bytes });
       }
@@ -92,33 +96,26 @@ export class RealSide implements Side {
     return seen;
   }
 
-  ask(ns: string, command: string): string {
-    return this.shell(this.namespace(ns), command);
+  ask(ns: string, questions: readonly string[]): string[] {
+    const script = questions.map((question) => `${question}\necho '${BETWEEN}'`).join("\n");
+    return this.shell(this.namespace(ns), script).split(`${BETWEEN}\n`);
   }
 
   close(): void {
     enterNetns(this.root);
-    for (const fd of this.sockets) closeFd(fd);
-    for (const ns of this.namespaces) {
-      ns.capture?.close();
-      closeFd(ns.fd);
-    }
+    this.servers.close();
+    for (const ns of this.namespaces) namespaceStore.giveBack(ns);
     if (this.sender >= 0) closeFd(this.sender);
     closeFd(this.root);
   }
 
   private build(one: Case): void {
-    for (const name of allNamespaces(one)) {
-      this.namespaces.push({ name, fd: newNetns(), names: new Map(), capture: null });
-      this.shell(this.namespaces.at(-1)!, DEFAULTS);
-    }
+    for (const name of allNamespaces(one))
+      this.namespaces.push({ name, names: new Map(), ...namespaceStore.take() });
     this.run(one.setup);
     this.run(one.rules);
     for (const ns of this.namespaces) this.prepare(ns);
-    for (const { ns, protocol, port } of one.listeners) {
-      enterNetns(this.namespace(ns).fd);
-      this.sockets.push(listenOn(protocol, port));
-    }
+    for (const listener of one.listeners) this.servers.open(listener, this.namespace(listener.ns).fd);
     const world = this.namespace(WORLD);
     enterNetns(world.fd);
     this.sender = openSender();
@@ -126,14 +123,9 @@ export class RealSide implements Side {
     this.collect();
   }
 
-  /** Runs neighbouring commands of one namespace as one script. */
   private run(commands: readonly Command[]): void {
-    for (let i = 0; i < commands.length; ) {
-      const { ns } = commands[i];
-      const lines: string[] = [];
-      while (i < commands.length && commands[i].ns === ns) lines.push(this.expand(commands[i++].run));
-      this.shell(this.namespace(ns), `set -e\n${lines.join("\n")}`);
-    }
+    for (const { ns, text } of scripts(commands, (line) => this.expand(line)))
+      this.shell(this.namespace(ns), text);
   }
 
   /**
@@ -154,7 +146,7 @@ export class RealSide implements Side {
       timeout: 20_000,
     });
     enterNetns(this.root);
-    if (error !== undefined) throw error;
+    if (error !== undefined) throw new TooSlowError(`${ns.name}: ${error.message}`);
     if (status !== 0) throw new Error(`real ${ns.name}: status ${status}\n${stderr}\n${script}`);
     return stdout;
   }
@@ -162,44 +154,25 @@ export class RealSide implements Side {
   /** Offloads off, carriers settled, capture open. */
   private prepare(ns: Namespace): void {
     enterNetns(ns.fd);
-    const { fd } = (ns.capture = new Capture());
-    for (let index = 1; index < MAX_IFINDEX; index++) {
-      const name = nameOrNull(index);
-      if (name !== null) ns.names.set(index, name);
-    }
+    const { fd } = ns.capture;
+    const table = readFileSync("/proc/thread-self/net/dev", "utf8");
+    for (const [, name] of table.matchAll(/^ *([^\s|:]+):/gm)) ns.names.set(interfaceIndex(name), name);
     const deadline = performance.now() + SETTLE_MS;
     for (const name of ns.names.values()) {
       if (name === "lo") continue;
       disableOffloads(fd, name);
       while (!isSettled(fd, name)) {
-        if (performance.now() > deadline) throw new Error(`${ns.name}: ${name} does not come up`);
+        if (performance.now() > deadline) throw new TooSlowError(`${ns.name}: ${name} does not come up`);
         pause(1);
       }
     }
+    ns.capture.start();
   }
 
   private namespace(name: string): Namespace {
     const found = this.namespaces.find((ns) => ns.name === name);
     if (found === undefined) throw new Error(`no namespace ${name}`);
     return found;
-  }
-}
-
-const MAX_IFINDEX = 64;
-
-/** No IPv6 chatter; no ECN on sockets, which meshwire's do not have; receive buffers as Linux 6.1 has them (the window scale of a SYN follows from the largest). */
-const DEFAULTS = `
-echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6
-echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6
-echo 0 > /proc/sys/net/ipv4/tcp_ecn
-echo 4096 131072 6291456 > /proc/sys/net/ipv4/tcp_rmem
-`;
-
-function nameOrNull(index: number): string | null {
-  try {
-    return interfaceName(index);
-  } catch {
-    return null;
   }
 }
 

@@ -5,12 +5,14 @@ import { MeshSide } from "./mesh-side.ts";
 import { fromHex } from "./packet.ts";
 import { Peers, type Sending } from "./peers.ts";
 import { pause, RealSide } from "./real-side.ts";
-import type { Seen, Side } from "./side.ts";
+import { type Seen, type Side, TooSlowError } from "./side.ts";
 
 /** What came out of one side. */
 export interface Observation {
   /** Frames by step; the first entry belongs to the first step. */
   readonly frames: readonly (readonly Seen[])[];
+  /** How many frames were sent. */
+  readonly sent: number;
   /** Text by `NAMESPACE: COMMAND`. */
   readonly texts: ReadonlyMap<string, string>;
   /** Set when the side broke off. */
@@ -19,23 +21,35 @@ export interface Observation {
 
 /** A case must be over before the first timer of a second fires. */
 const LIMIT_MS = 900;
+/** The steps of a case that rests only behind the last are over before the first delayed ACK is due. */
+const BRISK_MS = 36;
+/** And the whole is over before the first retransmission. */
+const BRISK_LIMIT_MS = 190;
 const ATTEMPTS = 4;
+/** What a station cannot send: longer than its own MTU. */
+const MAX_FRAME = 1514;
 /** Rounds of ARP answers after one frame. */
 const MAX_ROUNDS = 8;
 const BEFORE_TEXT_MS = 12;
 
 export const QUESTIONS = ["iptables-save -c", "conntrack -L 2>/dev/null", "ip neigh show", "ip -s link show"];
 
-/** The real machine was too busy. */
-export class TooSlowError extends Error {
-  constructor() {
-    super("the case took longer than a timer of the kernel");
-    this.name = "TooSlowError";
-  }
+/** What was seen in the steps, how many frames were sent, and how long the steps took. */
+export interface Driven {
+  readonly frames: Seen[][];
+  readonly sent: number;
+  readonly stepsMs: number;
+}
+
+/** What a comparison showed. */
+export interface Comparison {
+  readonly frames: number;
+  readonly difference: Difference | null;
 }
 
 /** Sends the frames of the case and collects what is seen. */
-export function drive(one: Case, side: Side): Seen[][] {
+export function drive(one: Case, side: Side): Driven {
+  const started = performance.now();
   const peers = new Peers(one);
   const frames: Seen[][] = [];
   for (const step of one.steps) {
@@ -47,7 +61,12 @@ export function drive(one: Case, side: Side): Seen[][] {
     }
     frames.push(seen);
   }
-  return frames;
+  const stepsMs = performance.now() - started;
+  if (one.afterMs !== undefined) {
+    side.rest(one.afterMs);
+    frames.at(-1)?.push(...exchange(side, peers, []));
+  }
+  return { frames, sent: peers.sent, stepsMs };
 }
 
 /** Sends frames, and the ARP answers to what comes back. */
@@ -56,6 +75,7 @@ function exchange(side: Side, peers: Peers, sendings: readonly Sending[]): Seen[
   let due = sendings;
   for (let round = 0; round < MAX_ROUNDS; round++) {
     for (const { dev, frame } of due) side.inject(dev, frame);
+    peers.sent += due.length;
     const arrived = side.collect();
     seen.push(...arrived);
     due = peers.hear(arrived);
@@ -65,14 +85,19 @@ function exchange(side: Side, peers: Peers, sendings: readonly Sending[]): Seen[
 }
 
 function sendingOf({ at, frame, answer }: Step, peers: Peers): Sending | null {
-  if (answer !== undefined) return peers.answer(answer);
-  return { dev: at ?? "", frame: fromHex(frame ?? "") };
+  const sending =
+    answer !== undefined ? peers.answer(answer) : { dev: at ?? "", frame: fromHex(frame ?? "") };
+  return sending === null || sending.frame.length > MAX_FRAME ? null : sending;
 }
 
 function askAll(one: Case, side: Side): Map<string, string> {
   const texts = new Map<string, string>();
-  for (const ns of one.namespaces)
-    for (const question of QUESTIONS) texts.set(`${ns}: ${question}`, side.ask(ns, question));
+  for (const ns of one.namespaces) {
+    const answers = side.ask(ns, QUESTIONS);
+    QUESTIONS.forEach((question, i) => {
+      texts.set(`${ns}: ${question}`, answers[i]);
+    });
+  }
   return texts;
 }
 
@@ -80,11 +105,14 @@ function observeReal(one: Case): Observation {
   const side = new RealSide(one);
   try {
     const start = performance.now();
-    const frames = drive(one, side);
+    const seen = drive(one, side);
     pause(BEFORE_TEXT_MS);
     const texts = askAll(one, side);
-    if (performance.now() - start > LIMIT_MS) throw new TooSlowError();
-    return { frames, texts, failure: null };
+    const brisk = one.afterMs !== undefined;
+    const tooSlow = performance.now() - start > (brisk ? BRISK_LIMIT_MS : LIMIT_MS);
+    if (tooSlow || (brisk && seen.stepsMs > BRISK_MS))
+      throw new TooSlowError("the case took longer than a timer of the kernel");
+    return { ...seen, texts, failure: null };
   } finally {
     side.close();
   }
@@ -93,12 +121,12 @@ function observeReal(one: Case): Observation {
 function observeMesh(one: Case, seed: number): Observation {
   try {
     const side = new MeshSide(one, seed);
-    const frames = drive(one, side);
+    const seen = drive(one, side);
     const texts = askAll(one, side);
     side.close();
-    return { frames, texts, failure: null };
+    return { ...seen, texts, failure: null };
   } catch (error) {
-    return { frames: [], texts: new Map(), failure: (error as Error).stack ?? String(error) };
+    return { frames: [], sent: 0, texts: new Map(), failure: (error as Error).stack ?? String(error) };
   }
 }
 
@@ -106,15 +134,17 @@ function observeMesh(one: Case, seed: number): Observation {
  * A difference of a case, null when both sides agree. One that is there only sometimes (the kernel drew a number that a
  * station uses) is none. Throws TooSlowError, and Error for a case that the kernel refuses.
  */
-export function runCase(one: Case): Difference | null {
-  return runOnce(one, 1) === null ? null : runOnce(one, 2);
+export function runCase(one: Case): Comparison {
+  const first = runOnce(one, 1);
+  return first.difference === null ? first : runOnce(one, 2);
 }
 
 /** As {@link runCase}, but without the second look: for shrinking. */
-export function runOnce(one: Case, seed: number): Difference | null {
+export function runOnce(one: Case, seed: number): Comparison {
   for (let attempt = 1; ; attempt++) {
     try {
-      return firstDifference(one, observeReal(one), observeMesh(one, seed));
+      const real = observeReal(one);
+      return { frames: real.sent, difference: firstDifference(one, real, observeMesh(one, seed)) };
     } catch (error) {
       if (!(error instanceof TooSlowError) || attempt === ATTEMPTS) throw error;
     }

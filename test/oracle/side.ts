@@ -8,6 +8,14 @@ export interface Seen {
   readonly bytes: Uint8Array;
 }
 
+/** The real machine was too busy. */
+export class TooSlowError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "TooSlowError";
+  }
+}
+
 export interface Side {
   /** Sends a frame out of an interface of the world and lets the machine come to rest. */
   inject(dev: string, frame: Uint8Array): void;
@@ -15,7 +23,7 @@ export interface Side {
   rest(ms: number): void;
   /** What was seen since the last call, in order within each namespace. */
   collect(): Seen[];
-  /** Text of a command that asks, in a namespace. */
-  ask(ns: string, command: string): string;
+  /** Text of commands that ask, in a namespace. */
+  ask(ns: string, questions: readonly string[]): string[];
   close(): void;
 }

@@ -44,7 +44,7 @@ test("a front matter becomes the description of a lab", () => {
     ["router", false, true],
   ]);
   expect(lab.machines[0].nics[0].mac).toEqual({ hi: 0x5254, lo: 0x00c80001 });
-  expect(lab.machines[0].ports).toEqual([36768, 57488]);
+  expect(lab.machines[0].ports).toEqual([{ fromNs: 0, values: [36768, 57488] }]);
   expect(lab.machines[1].sysctl).toEqual([["net.ipv4.tcp_rmem", "4096 131072 4194304"]]);
   expect(lab.machines[2].gateway).toBeNull();
   expect(lab.pins.tasks?.["web.1"]?.node).toBe("swarm-manager");

@@ -53,6 +53,7 @@ export function runIn(
   let failure: unknown = null;
   const process = machine.spawn("sh", where, function* (self): Co<number> {
     const context: ToolContext = {
+      print: () => {},
       machine,
       ns: where,
       process: self,

@@ -203,7 +203,7 @@ test("each retransmission timeout draws a new transmit hash", () => {
   const hashes = new Set<number>();
   const sk = tcpNewSock(lab.client.hostNs);
   tcpConnect(sk, SERVER, 80);
-  for (let i = 0; i < 16; i++) {
+  for (let i = 0; i < 18; i++) {
     hashes.add(sk.txHash);
     lab.run(1);
   }
@@ -258,7 +258,8 @@ test("keepalive asks after two hours and gives up when nobody answers", () => {
       }
     },
   );
-  lab.run(7300);
+  // Timers of hours run out at multiples of 327.68 s.
+  lab.run(7600);
   expect(
     eye
       .tcpLines()

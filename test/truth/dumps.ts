@@ -32,6 +32,9 @@ export function blocks(text: string): Map<string, string> {
 /** What `conntrack` says on its other stream, in the middle of a line at times. */
 const SHOWN = /conntrack v1\.4\.7 \(conntrack-tools\): \d+ flow entries have been shown\.\n/g;
 
+/** A port that a client or its SNAT took, in a list of connections. */
+const PORT_OF_CHANCE = /\b((?:\d+\.){3}\d+):(?:3276[89]|327[7-9]\d|32[89]\d\d|3[3-9]\d{3}|[4-6]\d{4})\b/g;
+
 /** Lines of one block in a form that two runs share. On `host` also the counters that gossip moves are hidden. */
 export function canonical(command: string, text: string, netns: string): string[] {
   const host = netns === "host";
@@ -44,7 +47,7 @@ export function canonical(command: string, text: string, netns: string): string[
   if (command === "ipvsadm -Ln --stats") return lines.map((line) => line.replace(/( +\d+){4}$/, ""));
   if (command === "ipvsadm -Lnc")
     return lines
-      .map((line) => line.replace(/\b\d\d:\d\d\b/, "mm:ss").replace(/(10\.0\.\d+\.\d+):\d{5}\b/, "$1:<port>"))
+      .map((line) => line.replace(/\b\d\d:\d\d\b/, "mm:ss").replace(PORT_OF_CHANCE, "$1:<port>"))
       .sort();
   if (command === "ip -d addr") return addresses(lines);
   if (command.startsWith("ip route")) return lines.filter((line) => !/fe80|ff00|::/.test(line)).map(names);

@@ -182,12 +182,11 @@ class FrameReader {
     const a = `${src}:${tcp.tcpSport(view, l4)}`;
     const b = `${dst}:${tcp.tcpDport(view, l4)}`;
     const outer = this.outer === "" ? "" : "vxlan ";
-    const flow = this.flow(
-      `${outer}tcp ${[a, b].sort().join(" ")}`,
-      `${outer}tcp ${[mask(a), mask(b)].sort().join(" ")}`,
-    );
     const flags = tcp.tcpFlags(view, l4);
     const seq = tcp.tcpSeq(view, l4);
+    const id = `${outer}tcp ${[a, b].sort().join(" ")}`;
+    if ((flags & (tcp.TCP_SYN | tcp.TCP_ACK)) === tcp.TCP_SYN) this.begin(id, a, seq);
+    const flow = this.flow(id, `${outer}tcp ${[mask(a), mask(b)].sort().join(" ")}`);
     if (!flow.isn.has(a)) flow.isn.set(a, seq);
     if ((flags & tcp.TCP_ACK) !== 0 && !flow.isn.has(b)) flow.isn.set(b, (tcp.tcpAckSeq(view, l4) - 1) | 0);
     const data = l4 + tcp.tcpDoff(view, l4);
@@ -205,6 +204,16 @@ class FrameReader {
       else flow.lines.push(`${line} ack=${ack}`);
     }
     if (ack !== "-") flow.lastAck.set(way, `ack=${ack} ttl=${ip.ipTtl(view, head)}`);
+  }
+
+  /** A SYN with another number than the last one between these ends begins another connection. */
+  private begin(id: string, sender: string, seq: number): void {
+    const old = this.flows.get(id);
+    if (old === undefined || !old.isn.has(sender) || old.isn.get(sender) === seq) return;
+    const name = `${id} until ${seq}`;
+    this.flows.set(name, old);
+    this.keys.set(name, this.keys.get(id)!);
+    this.flows.delete(id);
   }
 
   private flow(id: string, key: string): Flow {

@@ -84,6 +84,6 @@ function brDevQueuePushXmit(skb: Skb, to: BridgePort): void {
     skb.drop((dev.flags & IFF_UP) === 0 ? DROP.DEV_DOWN : DROP.MTU);
     return;
   }
-  skb.dst = null;
+  if (dev.ops.keepsDst !== true) skb.dst = null;
   devQueueXmit(skb);
 }

@@ -72,8 +72,9 @@ export function brMtuAutoAdjust(br: Bridge): void {
   for (const { dev } of br.ports) if (mtu === 0 || dev.mtu < mtu) mtu = dev.mtu;
   if (mtu === 0) mtu = DEFAULT_MTU;
   if (br.dev.mtu === mtu) return;
+  const oldMtu = br.dev.mtu;
   br.dev.mtu = mtu;
-  for (const listener of br.dev.ns.listeners) listener.mtuChanged?.(br.dev);
+  for (const listener of br.dev.ns.listeners) listener.mtuChanged?.(br.dev, oldMtu);
 }
 
 function findPortNo(br: Bridge): number {

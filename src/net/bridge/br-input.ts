@@ -5,7 +5,7 @@ import { IFF_UP, type NetDevice } from "../core/net-device.ts";
 import { PACKET_HOST, type Skb } from "../core/skb.ts";
 import { brFdbFind, brFdbUpdate } from "./br-fdb-local.ts";
 import { BR_PKT_BROADCAST, BR_PKT_MULTICAST, BR_PKT_UNICAST, brFlood, brForward } from "./br-forward.ts";
-import { brNfPreRouting } from "./br-netfilter.ts";
+import { brNfLocalIn, brNfPreRouting } from "./br-netfilter.ts";
 import { BR_STATE_FORWARDING, type BridgePort } from "./br-private.ts";
 
 /** 01:80:c2:00:00:0X, which a bridge does not pass on (IEEE 802.1D). */
@@ -36,8 +36,8 @@ export function brHandleFrame(skb: Skb, dev: NetDevice): void {
   }
   const bridge = port.br.dev;
   if (dstHi === bridge.addrHi && dstLo === bridge.addrLo) skb.pktType = PACKET_HOST;
-  if (bridge.ns.kernel.bridgeNetfilter && !brNfPreRouting(skb, port)) return;
-  brHandleFrameFinish(skb, port);
+  const from = bridge.ns.kernel.bridgeNetfilter ? brNfPreRouting(skb, port) : port;
+  if (from !== null) brHandleFrameFinish(skb, from);
 }
 
 /** Without STP its frames are bridged like others; the rest only when the group mask says so. */
@@ -61,35 +61,36 @@ export function brHandleFrameFinish(skb: Skb, port: BridgePort): void {
   if (port.learning) brFdbUpdate(br, port, view.getUint16(macOff + 6), view.getInt32(macOff + 8));
   const dstHi = view.getUint16(macOff);
   const dstLo = view.getInt32(macOff + 2);
+  const localRcv = bridge.isPromiscuous;
   if ((dstHi & 0x100) !== 0) {
     const broadcast = dstHi === 0xffff && dstLo === -1;
     if (!broadcast) bridge.rxMulticast++;
     brFlood(br, port, skb, broadcast ? BR_PKT_BROADCAST : BR_PKT_MULTICAST, true);
-    brPassFrameUp(skb, bridge);
+    brPassFrameUp(skb, bridge, localRcv);
     return;
   }
   const entry = brFdbFind(br, dstHi, dstLo, 0);
   if (entry?.local) {
-    brPassFrameUp(skb, bridge);
+    brPassFrameUp(skb, bridge, false);
     return;
   }
-  const localRcv = bridge.isPromiscuous;
   if (entry === null) brFlood(br, port, skb, BR_PKT_UNICAST, localRcv);
   else {
     entry.usedNs = bridge.ns.kernel.sim.now;
     brForward(entry.port, port, skb, localRcv);
   }
-  if (localRcv) brPassFrameUp(skb, bridge);
+  if (localRcv) brPassFrameUp(skb, bridge, true);
 }
 
-/** The frame is for the bridge itself: received by its device (br_pass_frame_up). */
-function brPassFrameUp(skb: Skb, bridge: NetDevice): void {
+/** The frame is for the bridge itself, `promisc`: also or only because it takes all (br_pass_frame_up). */
+function brPassFrameUp(skb: Skb, bridge: NetDevice, promisc: boolean): void {
   countRx(bridge, skb.length);
   if ((bridge.flags & IFF_UP) === 0) {
     bridge.rxDropped++;
     skb.drop(DROP.DEV_DOWN);
     return;
   }
+  if (bridge.ns.kernel.bridgeNetfilter && !brNfLocalIn(skb, bridge.ns, promisc)) return;
   skb.dev = bridge;
   netifReceiveSkb(skb);
 }

@@ -20,9 +20,11 @@ import {
 } from "../core/hooks.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import { nfBridgeOf } from "../core/nf-bridge.ts";
-import { PACKET_HOST, PACKET_OTHERHOST, type Skb } from "../core/skb.ts";
+import { IP_CT_NEW, PACKET_HOST, PACKET_OTHERHOST, type Skb } from "../core/skb.ts";
 import { NUD_CONNECTED, neighCreate, neighOutput } from "../ipv4/neighbour.ts";
 import { ipRouteInput } from "../ipv4/route.ts";
+import { nfConntrackConfirm } from "../netfilter/conntrack/conntrack-core.ts";
+import { conntrackOf } from "../netfilter/conntrack/conntrack-net.ts";
 import type { BridgePort } from "./br-private.ts";
 import { bridgePortOf } from "./br-private.ts";
 
@@ -106,30 +108,30 @@ function ipSabotageIn(_ns: NetNs, skb: Skb): Verdict {
 }
 
 /**
- * A frame came in by `port`; `data` behind the Ethernet header (br_nf_pre_routing). True: the bridge goes on with it. False:
- * it is gone.
+ * A frame came in by `from`; `data` behind the Ethernet header (br_nf_pre_routing). The port that it came in by, that of the
+ * first fragment when it was put together: the bridge goes on with it. Null: it is gone.
  */
-export function brNfPreRouting(skb: Skb, port: BridgePort): boolean {
-  const bridge = port.br.dev;
+export function brNfPreRouting(skb: Skb, from: BridgePort): BridgePort | null {
+  const bridge = from.br.dev;
   const { ns } = bridge;
-  if (skb.protocol !== ETH_P_IP || bridgeNfOf(ns).callIptables === 0) return true;
+  if (skb.protocol !== ETH_P_IP || bridgeNfOf(ns).callIptables === 0) return from;
   if (!brValidateIpv4(skb)) {
     skb.drop(DROP.IP_HDR);
-    return false;
+    return null;
   }
   const off = skb.data;
   const daddr = ipDaddr(skb.view, off);
-  const otherHost = skb.pktType === PACKET_OTHERHOST;
-  if (otherHost) skb.pktType = PACKET_HOST;
   // Not yet the state that suppresses PRE_ROUTING: this is the run that counts.
-  skb.nfBridge = port.nfDone;
+  skb.nfBridge = skb.pktType === PACKET_OTHERHOST ? from.nfOther : from.nfDone;
+  if (skb.pktType === PACKET_OTHERHOST) skb.pktType = PACKET_HOST;
   skb.dev = bridge;
-  if (nfHook(ns, NF_INET_PRE_ROUTING, skb, bridge, null) !== NF_ACCEPT) return false;
-  if (otherHost) skb.pktType = PACKET_OTHERHOST;
+  if (nfHook(ns, NF_INET_PRE_ROUTING, skb, bridge, null) !== NF_ACCEPT) return null;
+  const port = bridgePortOf(nfBridgeOf(skb)!.physIn)!;
+  if (skb.nfBridge === port.nfOther) skb.pktType = PACKET_OTHERHOST;
   skb.nfBridge = port.nfFirst;
-  if (ipDaddr(skb.view, skb.data) !== daddr) return brNfDnated(skb, port);
+  if (ipDaddr(skb.view, skb.data) !== daddr) return brNfDnated(skb, port) ? port : null;
   skb.dev = port.dev;
-  return true;
+  return port;
 }
 
 /** The destination was changed: either it is bridged to another station, or it goes up (br_nf_pre_routing_finish). */
@@ -220,6 +222,22 @@ export function brNfPostRouting(skb: Skb, out: BridgePort): boolean {
   return true;
 }
 
+/**
+ * A frame goes up to the bridge's device (br_nf_local_in). One that was seen only because the device takes everything
+ * forgets its connection; a flooded one may find it new still, when no port took a copy, and confirms it now. False: gone.
+ */
+export function brNfLocalIn(skb: Skb, ns: NetNs, promisc: boolean): boolean {
+  if (promisc) {
+    skb.ct = null;
+    skb.ctInfo = IP_CT_NEW;
+    return true;
+  }
+  if (skb.ct === null || skb.pktType === PACKET_HOST) return true;
+  if (nfConntrackConfirm(conntrackOf(ns), skb) === NF_ACCEPT) return true;
+  skb.drop(DROP.NETFILTER_DROP);
+  return false;
+}
+
 /** Header, checksum and length are right; cuts off padding (br_validate_ipv4). `data` at the IP header. */
 function brValidateIpv4(skb: Skb): boolean {
   const { view, data } = skb;
@@ -232,5 +250,6 @@ function brValidateIpv4(skb: Skb): boolean {
   skb.trim(totLen);
   skb.netOff = data;
   skb.transOff = data + headerLen;
+  skb.ipcb = 0;
   return true;
 }

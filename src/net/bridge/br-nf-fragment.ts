@@ -15,6 +15,7 @@ import {
 import { ETH_HLEN } from "../core/dev.ts";
 import { DROP } from "../core/drop-reason.ts";
 import type { Skb } from "../core/skb.ts";
+import { usableSizes } from "../ipv4/ip-do-fragment.ts";
 
 /** Sends one piece, `data` at its IP header with an Ethernet header in front. Takes it. */
 export type PieceXmit<To> = (piece: Skb, to: To) => void;
@@ -35,10 +36,11 @@ export function brNfIpFragment<To>(skb: Skb, devMtu: number, to: To, xmit: Piece
   const headerLen = ipHeaderLen(view, data);
   const room = mtu - headerLen;
   const payloadLen = skb.length - headerLen;
-  for (let at = 0; at < payloadLen; ) {
+  const sizes = usableSizes(skb.fragList, room);
+  for (let at = 0, index = 0; at < payloadLen; index++) {
     const left = payloadLen - at;
-    const last = left <= room;
-    const length = last ? left : room & ~7;
+    const length = sizes !== null ? sizes[index] : left <= room ? left : room & ~7;
+    const last = length === left;
     const piece = skb.pool.alloc(ETH_HLEN + headerLen + length);
     const start = piece.put(ETH_HLEN + headerLen + length);
     piece.bytes.set(skb.bytes.subarray(data - ETH_HLEN, data + headerLen), start);
@@ -55,7 +57,7 @@ export function brNfIpFragment<To>(skb: Skb, devMtu: number, to: To, xmit: Piece
     setIpTotLen(piece.view, piece.data, headerLen + length);
     const offset = (fragOff & IP_OFFSET) + (at >> 3);
     const more = !last || (fragOff & IP_MF) !== 0 ? IP_MF : 0;
-    setIpFragOff(piece.view, piece.data, offset | more | (fragOff & IP_DF));
+    setIpFragOff(piece.view, piece.data, offset | more);
     ipChecksumSet(piece.view, piece.data);
     at += length;
     xmit(piece, to);

@@ -27,6 +27,8 @@ export class BridgePort {
   /** What br_netfilter puts on a packet that came in here: before and after ip_rcv had its turn. */
   readonly nfFirst: NfBridgeInfo;
   readonly nfDone: NfBridgeInfo;
+  /** As nfDone, of a frame to another station that the hooks at PRE_ROUTING see as one to this host (pkt_otherhost). */
+  readonly nfOther: NfBridgeInfo;
   /** The same with the port that it goes out by, by number of that port. */
   private readonly nfOut: (NfBridgeInfo | undefined)[] = [];
 
@@ -38,6 +40,7 @@ export class BridgePort {
     this.pvid = pvid;
     this.nfFirst = { physIn: dev, physOut: null, sabotage: true };
     this.nfDone = { physIn: dev, physOut: null, sabotage: false };
+    this.nfOther = { physIn: dev, physOut: null, sabotage: false };
   }
 
   /** The shared state of packets bridged from this port to `out`. */

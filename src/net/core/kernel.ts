@@ -4,10 +4,13 @@
  * outermost section that sends or receives ends. So the stack stays shallow and a socket is never entered twice.
  */
 import type { Sim } from "../../sim/sim.ts";
+import { TimerWheel } from "../../sim/timer-wheel.ts";
 import type { Prng } from "../../util/prng.ts";
 import { Ring } from "../../util/ring.ts";
 import { netifReceiveSkb } from "./dev.ts";
+import { Kthreads } from "./kthread.ts";
 import { NetNs } from "./net-ns.ts";
+import type { RxPauses } from "./rx-pauses.ts";
 import type { Skb, SkbPool } from "./skb.ts";
 
 /** net.core.message_cost and message_burst. */
@@ -17,9 +20,16 @@ const LOG_BURST = 10;
 /** Equips a new namespace with a layer; the lab decides which layers a kernel has. */
 export type PernetInit = (ns: NetNs) => void;
 
+/** Work that waits until the machine's own queues of packets are empty (struct tasklet_struct). */
+export interface Tasklet {
+  runTasklet(): void;
+}
+
 export class Kernel {
   readonly name: string;
   readonly sim: Sim;
+  /** Its tick, which rounds its timers. */
+  readonly wheel: TimerWheel;
   readonly pool: SkbPool;
   readonly prng: Prng;
   /** Key of the flow hash, random per boot (net/core/flow_dissector.c hashrnd). */
@@ -33,20 +43,38 @@ export class Kernel {
   /** Transmissions that are under way one inside the other (softnet_data.xmit.recursion). */
   xmitRecursion = 0;
   private readonly pernet: readonly PernetInit[];
+  readonly kthreads: Kthreads;
+  /** null: frames are taken from the cards as they arrive. */
+  rxPauses: RxPauses | null = null;
+  /** How often the backlog was emptied. */
+  drains = 0;
   private readonly backlog = new Ring<Skb>(64);
+  private readonly tasklets = new Ring<Tasklet>(4);
   private depth = 0;
   private nextNsId = 0;
   private logWindowNs = Number.NEGATIVE_INFINITY;
   private logged = 0;
 
-  /** `pernet` runs in order on each new namespace: loopback, ipv4, netfilter, ... */
-  constructor(name: string, sim: Sim, pool: SkbPool, prng: Prng, pernet: readonly PernetInit[]) {
+  /**
+   * `pernet` runs in order on each new namespace: loopback, ipv4, netfilter, ... `bootedNs` is when the machine started, ns
+   * of virtual time.
+   */
+  constructor(
+    name: string,
+    sim: Sim,
+    pool: SkbPool,
+    prng: Prng,
+    pernet: readonly PernetInit[],
+    bootedNs = sim.now,
+  ) {
     this.name = name;
     this.sim = sim;
+    this.wheel = new TimerWheel(bootedNs);
     this.pool = pool;
     this.prng = prng;
     this.hashKey = prng.stream("flow-hash").i32();
     this.pernet = pernet;
+    this.kthreads = new Kthreads(this);
     this.initNs = this.createNs("host", "");
   }
 
@@ -79,7 +107,22 @@ export class Kernel {
 
   /** Closes a section; the outermost one empties the backlog. */
   leave(): void {
-    if (--this.depth === 0 && this.backlog.length > 0) this.drain();
+    if (--this.depth === 0 && (this.backlog.length > 0 || this.tasklets.length > 0)) this.drain();
+  }
+
+  /** Whether packets of this machine wait for their turn. */
+  get hasBacklog(): boolean {
+    return this.backlog.length > 0;
+  }
+
+  /** Runs `tasklet` once when the backlog is empty (tasklet_schedule); within a section. */
+  taskletSchedule(tasklet: Tasklet): void {
+    this.tasklets.push(tasklet);
+  }
+
+  /** When a timer of this kernel that is set now to run out after `delayNs` does so. */
+  timerNs(delayNs: number): number {
+    return this.wheel.expiryNs(this.sim.now, delayNs);
   }
 
   /** Adds a line to the kernel log (printk). */
@@ -99,7 +142,14 @@ export class Kernel {
 
   private drain(): void {
     this.depth++;
-    for (let skb = this.backlog.shift(); skb !== undefined; skb = this.backlog.shift()) netifReceiveSkb(skb);
+    for (;;) {
+      for (let skb = this.backlog.shift(); skb !== undefined; skb = this.backlog.shift())
+        netifReceiveSkb(skb);
+      this.drains++;
+      const tasklet = this.tasklets.shift();
+      if (tasklet === undefined) break;
+      tasklet.runTasklet();
+    }
     this.depth--;
   }
 }

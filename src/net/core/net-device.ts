@@ -24,6 +24,8 @@ export interface DeviceOps {
   /** Device went up or down (ndo_open, ndo_stop). */
   open?(dev: NetDevice): void;
   stop?(dev: NetDevice): void;
+  /** The packet keeps its route until `xmit` (no IFF_XMIT_DST_RELEASE, netif_keep_dst). */
+  readonly keepsDst?: boolean;
   /** Device is being deleted (ndo_uninit). */
   uninit?(dev: NetDevice): void;
 }

@@ -20,7 +20,7 @@ export interface DeviceListener {
   up?(dev: NetDevice): void;
   down?(dev: NetDevice): void;
   addressChanged?(dev: NetDevice): void;
-  mtuChanged?(dev: NetDevice): void;
+  mtuChanged?(dev: NetDevice, oldMtu: number): void;
   /** An IPv4 address (int32) left the device (inetaddr notifier, NETDEV_DOWN). */
   inetAddrRemoved?(dev: NetDevice, addr: number): void;
   /** Carrier or operational state changed. */

@@ -22,4 +22,5 @@ export function skbChecksumEncap(skb: Skb): void {
 /** The outermost transport header was taken off (__skb_decr_checksum_unnecessary). */
 export function skbChecksumDecap(skb: Skb): void {
   if (skb.csumLevel > 0) skb.csumLevel--;
+  skb.csumValid = true;
 }

@@ -12,6 +12,7 @@ import { assert } from "../../util/assert.ts";
 import type { DropReason } from "./drop-reason.ts";
 import { DROP_REASON_COUNT } from "./drop-reason.ts";
 import type { Dst } from "./dst.ts";
+import type { IpOptions } from "./ip-options.ts";
 import type { NetDevice } from "./net-device.ts";
 import { PacketTrace } from "./trace.ts";
 
@@ -39,6 +40,11 @@ export const IP_CT_NEW = 2;
 export const IP_CT_ESTABLISHED_REPLY = 3;
 export const IP_CT_RELATED_REPLY = 4;
 export const IP_CT_UNTRACKED = 7;
+
+/** The packet has a connection, or was told that it has none (skb->_nfct is set). */
+export function hasConntrack(skb: Skb): boolean {
+  return skb.ct !== null || skb.ctInfo !== IP_CT_NEW;
+}
 
 /** Bits of `Skb.ipcb`: IPCB(skb)->flags (include/net/ip.h) and xfrm's. */
 export const IPSKB_FORWARDED = 1;
@@ -87,8 +93,12 @@ export class Skb {
   secPath: unknown = null;
   /** IPSKB_* */
   ipcb = 0;
+  /** Options of the IP header as they were read or written (IPCB(skb)->opt); null when there are none or nobody looked. */
+  opt: IpOptions | null = null;
   /** Largest fragment that a reassembled packet came in (IPCB frag_max_size), 0 when whole. */
   fragMaxSize = 0;
+  /** Bytes of IP data in each of the fragments that it was put together from (frag_list), first to last; null when whole. */
+  fragList: readonly number[] | null = null;
   /** The socket that sends it, for TCP/UDP output and TRACE (skb->sk). */
   sk: unknown = null;
   /** What happened to it, when somebody watches. */
@@ -97,6 +107,8 @@ export class Skb {
   hash = 0;
   /** How many transport headers, from the outermost inwards, are known to have a right checksum (`skb-checksum.ts`). */
   csumLevel = 0;
+  /** It came out of a tunnel whose own checksum was right, or none: whoever asks no further takes it as right (skb->csum_valid). */
+  csumValid = false;
   /** Free for the layer that owns the packet (skb->cb): sequence numbers of TCP, times. */
   cb0 = 0;
   cb1 = 0;
@@ -190,7 +202,9 @@ export class Skb {
     this.nfBridge = null;
     this.secPath = null;
     this.ipcb = 0;
+    this.opt = null;
     this.fragMaxSize = 0;
+    this.fragList = null;
     this.iif = 0;
     this.sk = null;
     this.pktType = PACKET_HOST;
@@ -227,6 +241,7 @@ export class SkbPool {
     skb.nextHop = 0;
     skb.hash = 0;
     skb.csumLevel = 0;
+    skb.csumValid = false;
     skb.cb0 = 0;
     skb.cb1 = 0;
     skb.cb2 = 0;
@@ -266,10 +281,12 @@ export class SkbPool {
     skb.nfBridge = from.nfBridge;
     skb.secPath = from.secPath;
     skb.ipcb = from.ipcb;
+    skb.opt = from.opt === null ? null : from.opt.copy();
     skb.fragMaxSize = from.fragMaxSize;
     skb.sk = from.sk;
     skb.hash = from.hash;
     skb.csumLevel = from.csumLevel;
+    skb.csumValid = from.csumValid;
     if (from.trace !== null) skb.trace = from.trace.fork();
     return skb;
   }
@@ -299,6 +316,8 @@ export class SkbPool {
     skb.ct = null;
     skb.nfBridge = null;
     skb.secPath = null;
+    skb.opt = null;
+    skb.fragList = null;
     skb.sk = null;
     skb.trace = null;
     skb.next = null;

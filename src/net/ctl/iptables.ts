@@ -25,6 +25,7 @@ export class IptcError extends SysError {
 }
 
 const NO_NAME = "No chain/target/match by that name";
+const VERDICTS: ReadonlySet<string> = new Set(["ACCEPT", "DROP", "RETURN"]);
 const BAD_RULE = "Bad rule (does a matching rule exist in that chain?)";
 
 function specOf(rule: RuleLike): RuleSpec {
@@ -82,8 +83,9 @@ export function iptReplace(ns: NetNs, table: TableName, chain: string, index: nu
 /** -D with a rule: the first one that was written so. */
 export function iptDelete(ns: NetNs, table: TableName, chain: string, rule: RuleLike): void {
   const at = iptChain(ns, table, chain, BAD_RULE);
-  const index = findRule(at, specOf(rule));
-  if (index < 0) throw new IptcError("ENOENT", BAD_RULE);
+  const spec = specOf(rule);
+  const index = findRule(at, spec);
+  if (index < 0) throw missingRule(spec);
   remove(at, index);
 }
 
@@ -94,7 +96,22 @@ export function iptDeleteIndex(ns: NetNs, table: TableName, chain: string, index
   remove(at, index);
 }
 
-/** -C: whether the chain has that rule. */
+/**
+ * There is no such rule. libiptc remembers the function that failed by the last one that it called, and one that jumps
+ * made it ask for a chain of that name: it blames the target then.
+ */
+function missingRule({ target }: RuleSpec): IptcError {
+  const plain = target === null || VERDICTS.has(target.name);
+  return new IptcError("ENOENT", plain ? BAD_RULE : NO_NAME);
+}
+
+/** -C: the chain has that rule, or ENOENT. */
+export function iptCheck(ns: NetNs, table: TableName, chain: string, rule: RuleLike): void {
+  const spec = specOf(rule);
+  if (findRule(iptChain(ns, table, chain, BAD_RULE), spec) < 0) throw missingRule(spec);
+}
+
+/** Whether the chain has that rule. */
 export function iptHas(ns: NetNs, table: TableName, chain: string, rule: RuleLike): boolean {
   const at = xtOf(ns).table(table).chain(chain);
   return at !== undefined && findRule(at, specOf(rule)) >= 0;
@@ -103,7 +120,8 @@ export function iptHas(ns: NetNs, table: TableName, chain: string, rule: RuleLik
 /** -N */
 export function iptNewChain(ns: NetNs, table: TableName, name: string): Chain {
   const at = xtOf(ns).table(table);
-  if (at.chain(name) !== undefined) throw new IptcError("EEXIST", "Chain already exists");
+  if (at.chain(name) !== undefined || VERDICTS.has(name) || name === "QUEUE")
+    throw new IptcError("EEXIST", "Chain already exists");
   const chain = new Chain(at, name, -1);
   at.insertChain(chain);
   at.replaced();
@@ -159,7 +177,8 @@ export function iptPolicy(ns: NetNs, table: TableName, name: string, policy: str
 /** -E: jumps to the chain follow. */
 export function iptRenameChain(ns: NetNs, table: TableName, from: string, to: string): void {
   const at = xtOf(ns).table(table);
-  if (at.chain(to) !== undefined) throw new IptcError("EEXIST", "File exists");
+  if (at.chain(to) !== undefined || VERDICTS.has(to) || to === "QUEUE")
+    throw new IptcError("EEXIST", "File exists");
   const chain = iptChain(ns, table, from);
   if (chain.hook !== -1) throw new IptcError("ENOENT", NO_NAME);
   at.chains.splice(at.chains.indexOf(chain), 1);
@@ -181,17 +200,27 @@ function place(chain: Chain, index: number, spec: RuleSpec): Rule {
     throw new IptcError("ENOENT", NO_NAME);
   const rule = new Rule(chain, spec);
   chain.rules.splice(index, 0, rule);
+  // The kernel looks at a table when all of it is there.
+  if (chain.table.inTransaction) return rule;
   try {
-    if (target?.name === "chain") checkTable(chain.table);
-    else checkRule(rule);
+    asKernel(() => (target?.name === "chain" ? checkTable(chain.table) : checkRule(rule)));
   } catch (error) {
     chain.rules.splice(index, 1);
     chain.table.freeSlot(rule.slot);
-    throw error instanceof SysError ? new IptcError(error.code, kernelText(error)) : error;
+    throw error;
   }
   startNeeds(rule);
   chain.table.replaced();
   return rule;
+}
+
+/** What the kernel refuses, in the words of iptc_strerror. */
+function asKernel(check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    throw error instanceof SysError ? new IptcError(error.code, kernelText(error)) : error;
+  }
 }
 
 function kernelText(error: SysError): string {
@@ -217,7 +246,11 @@ export function iptTransaction<T>(ns: NetNs, name: TableName, change: (table: Ta
   table.inTransaction = true;
   table.zeroPolicies();
   try {
-    return change(table);
+    const result = change(table);
+    asKernel(() => checkTable(table));
+    for (const chain of table.chains) for (const rule of chain.rules) startNeeds(rule);
+    table.compiled = null;
+    return result;
   } catch (error) {
     table.restore(before);
     throw error;

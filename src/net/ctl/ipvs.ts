@@ -15,10 +15,12 @@ import {
   type ServiceOptions,
 } from "../ipvs/service.ts";
 import type { StatsSnapshot } from "../ipvs/stats.ts";
+import { jiffiesOf, jiffiesToNs } from "../ipvs/timer-wheel.ts";
 
 export { SCHEDULERS, type SchedulerName } from "../ipvs/schedulers.ts";
 export type { ServiceKey, ServiceOptions } from "../ipvs/service.ts";
 export type { StatsSnapshot } from "../ipvs/stats.ts";
+export { HZ } from "../ipvs/timer-wheel.ts";
 
 /** How packets reach a destination, as `ipvsadm -Ln` names it. */
 export type Forward = "Masq" | "Local" | "Tunnel" | "Route";
@@ -48,6 +50,8 @@ export interface DestInfo extends Required<DestSpec> {
   readonly inactConns: number;
   readonly persistConns: number;
   readonly stats: StatsSnapshot;
+  /** A second. */
+  readonly rates: StatsSnapshot;
 }
 
 export interface ServiceInfo {
@@ -56,6 +60,14 @@ export interface ServiceInfo {
   /** In the kernel's order: the one added last first. */
   readonly dests: readonly DestInfo[];
   readonly stats: StatsSnapshot;
+  readonly rates: StatsSnapshot;
+}
+
+/** What all services counted; `live`: at this moment and since ever. */
+export interface TotalsInfo {
+  readonly stats: StatsSnapshot;
+  readonly rates: StatsSnapshot;
+  readonly live: StatsSnapshot;
 }
 
 export interface ConnInfo {
@@ -121,6 +133,7 @@ export function serviceList(ns: NetNs): ServiceInfo[] {
     key: service.key,
     options: service.options,
     stats: service.stats.read(),
+    rates: service.stats.readRates(),
     dests: service.dests.map((dest) => ({
       addr: dest.addr,
       port: dest.port,
@@ -132,16 +145,23 @@ export function serviceList(ns: NetNs): ServiceInfo[] {
       inactConns: dest.inactConns,
       persistConns: dest.persistConns,
       stats: dest.stats.read(),
+      rates: dest.stats.readRates(),
     })),
   }));
+}
+
+export function totals(ns: NetNs): TotalsInfo {
+  const stats = ipvsOf(ns).totals;
+  return { stats: stats.read(), rates: stats.readRates(), live: stats.readLive() };
 }
 
 /** The connection table. */
 export function connList(ns: NetNs): ConnInfo[] {
   const net = ipvsOf(ns);
+  const ticked = jiffiesToNs(jiffiesOf(ns.kernel.sim.now));
   return net.conns.list().map((conn) => ({
     protocol: conn.protocol,
-    expiresNs: Math.max(0, conn.timer.expiresNs - ns.kernel.sim.now),
+    expiresNs: Math.max(0, conn.expiresNs - ticked),
     state: stateName(conn),
     caddr: conn.caddr,
     cport: conn.cport,

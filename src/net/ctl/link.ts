@@ -12,8 +12,8 @@ import { IFF_ALLMULTI, IFF_PROMISC, IFF_UP, type NetDevice } from "../core/net-d
 import type { NetNs } from "../core/net-ns.ts";
 import { dummyNewlink } from "../drivers/dummy.ts";
 import { vethNewlink } from "../drivers/veth.ts";
-import { vxlanNewlink } from "../drivers/vxlan.ts";
-import { VXLAN_DEFAULTS, type VxlanConfig } from "../drivers/vxlan-private.ts";
+import { vxlanChangelink, vxlanNewlink } from "../drivers/vxlan.ts";
+import { VXLAN_DEFAULTS, type VxlanConfig, vxlanOf } from "../drivers/vxlan-private.ts";
 
 /** A MAC address: upper 16 and lower 32 bits. */
 export interface MacSpec {
@@ -44,6 +44,7 @@ export type LinkSpec =
       readonly peerNs?: NetNs;
       readonly peerAddress?: MacSpec;
       readonly peerIfindex?: number;
+      readonly peerMtu?: number;
     })
   | (LinkCommon & { readonly kind: "vxlan"; readonly vni: number } & Partial<VxlanConfig>);
 
@@ -98,7 +99,8 @@ function vethAdd(ns: NetNs, spec: LinkSpec & { kind: "veth" }): NetDevice {
   setRandomAddress(dev);
   setRandomAddress(peer);
   if (spec.peerAddress !== undefined) linkSetAddress(peer, spec.peerAddress.hi, spec.peerAddress.lo);
-  if (spec.mtu !== undefined && spec.mtu !== 0) linkSetMtu(peer, spec.mtu);
+  const peerMtu = spec.peerMtu ?? spec.mtu ?? 0;
+  if (peerMtu !== 0) linkSetMtu(peer, peerMtu);
   return dev;
 }
 
@@ -176,8 +178,9 @@ export function linkSetMtu(dev: NetDevice, mtu: number): void {
   if (br !== null) br.mtuSetByUser = true;
   if (dev.mtu === mtu) return;
   change(dev, () => {
+    const oldMtu = dev.mtu;
     dev.mtu = mtu;
-    for (const listener of dev.ns.listeners) listener.mtuChanged?.(dev);
+    for (const listener of dev.ns.listeners) listener.mtuChanged?.(dev, oldMtu);
   });
 }
 
@@ -207,6 +210,13 @@ export function linkSetNetns(dev: NetDevice, ns: NetNs, newName?: string): void 
   });
 }
 
+/** Sets or clears one of the flags that are only noted: IFF_NOARP, IFF_MULTICAST. */
+export function linkSetFlag(dev: NetDevice, flag: number, on: boolean): void {
+  change(dev, () => {
+    dev.flags = on ? dev.flags | flag : dev.flags & ~flag;
+  });
+}
+
 /** Switches promiscuous mode by hand; counts as one user of it. */
 export function linkSetPromisc(dev: NetDevice, on: boolean): void {
   if (((dev.flags & IFF_PROMISC) !== 0) === on) return;
@@ -226,6 +236,12 @@ export function linkSetAllmulti(dev: NetDevice, on: boolean): void {
 export function linkSetTxQueueLen(dev: NetDevice, length: number): void {
   if (length < 0) throw new SysError("EINVAL", dev.name);
   dev.txQueueLen = length;
+}
+
+/** Changes settings of a VXLAN device. EOPNOTSUPP for what is fixed, or a device of another kind. */
+export function linkSetVxlan(dev: NetDevice, changes: Partial<VxlanConfig>): void {
+  if (vxlanOf(dev) === null) throw new SysError("EOPNOTSUPP", dev.name);
+  change(dev, () => vxlanChangelink(dev, changes));
 }
 
 /** Lets the bridge take the address of its ports again. */

@@ -78,6 +78,14 @@ export function routeAdd(ns: NetNs, spec: RouteSpec, mode: FibInsertMode = "excl
     onlink: spec.onlink ?? false,
   });
   fibInsert(net, config, mode);
+  if (mode === "replace" || mode === "change") retainExceptions(ns);
+}
+
+function retainExceptions(ns: NetNs): void {
+  const { exceptions } = ipv4Of(ns);
+  if (exceptions.size === 0) return;
+  const routes = routeDump(ns);
+  exceptions.retain((dev, gateway) => routes.some((alias) => alias.dev === dev && alias.gateway === gateway));
 }
 
 /** Deletes the first route that agrees in all that `spec` says (fib_table_delete). ESRCH when there is none. */
@@ -92,6 +100,7 @@ export function routeDel(ns: NetNs, spec: RouteSpec): void {
     return true;
   });
   if (!done) throw new SysError("ESRCH");
+  retainExceptions(ns);
 }
 
 function agrees(alias: FibAlias, spec: RouteSpec): boolean {
@@ -118,6 +127,7 @@ export function routeFlush(ns: NetNs, doomed: (alias: FibAlias) => boolean): num
     if (gone) count++;
     return gone;
   });
+  if (count > 0) retainExceptions(ns);
   return count;
 }
 
@@ -134,8 +144,22 @@ export interface RouteAnswer {
   readonly source: number;
   /** The table that it stands in; main while nobody changed the rules, as the kernel says then. */
   readonly table: number;
-  /** Learnt path MTU with what is left of its life in seconds; null when none. */
-  readonly learnt: { readonly mtu: number; readonly expiresSec: number } | null;
+  /** What was learnt about the destination, with what is left of its life in seconds; null when nothing was. */
+  readonly learnt: LearntRoute | null;
+}
+
+export interface LearntRoute {
+  /** Path MTU, 0 none. */
+  readonly mtu: number;
+  /** Below route.min_pmtu. */
+  readonly locked: boolean;
+  /** By the gateway of a redirect. */
+  readonly redirected: boolean;
+  readonly expiresSec: number;
+}
+
+function learntOf(ns: NetNs, e: RouteException): LearntRoute {
+  return { mtu: e.pmtu, locked: e.locked, redirected: e.redirect !== null, expiresSec: secondsLeft(ns, e) };
 }
 
 /** The route of a local packet. Throws the errno when there is none. */
@@ -150,7 +174,7 @@ export function routeGet(ns: NetNs, daddr: number, saddr: number, oif: number, m
     dst,
     source: saddr !== 0 ? saddr : routeSource(dst, daddr),
     table: found === null ? RT_TABLE_MAIN : found.table,
-    learnt: e === null ? null : { mtu: e.pmtu, expiresSec: secondsLeft(ns, e) },
+    learnt: e === null ? null : learntOf(ns, e),
   };
 }
 
@@ -164,6 +188,8 @@ export interface CachedRoute {
   readonly dev: NetDevice;
   readonly gateway: number;
   readonly mtu: number;
+  readonly locked: boolean;
+  readonly redirected: boolean;
   readonly expiresSec: number;
 }
 
@@ -173,15 +199,13 @@ export function routeCacheDump(ns: NetNs): CachedRoute[] {
   const out: CachedRoute[] = [];
   for (const [daddr, list] of ipv4Of(ns).exceptions.entries()) {
     for (const e of list) {
-      const fresh = e.pmtu !== 0 && now < e.expiresNs;
-      if (!fresh && e.redirect === null) continue;
+      if (now >= e.expiresNs) continue;
       const gateway = e.redirect === null ? e.gateway : e.redirect.gateway;
       out.push({
         daddr,
         dev: e.dev,
         gateway,
-        mtu: fresh ? e.pmtu : 0,
-        expiresSec: fresh ? secondsLeft(ns, e) : 0,
+        ...learntOf(ns, e),
       });
     }
   }

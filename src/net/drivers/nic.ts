@@ -2,11 +2,15 @@
  * A network card: one end of a cable (`cable.ts`). It takes the frames for its own address, broadcasts and multicasts;
  * others only when promiscuous.
  */
+
+import type { Pinned } from "../../util/pinned.ts";
 import { countRx, countTx, ethTypeTrans, netifReceiveSkb } from "../core/dev.ts";
 import { DROP } from "../core/drop-reason.ts";
+import type { Kernel } from "../core/kernel.ts";
 import { linkwatchInitDev, netifCarrierOff, netifCarrierOn } from "../core/link-watch.ts";
 import { type DeviceOps, IFF_BROADCAST, IFF_MULTICAST, IFF_UP, type NetDevice } from "../core/net-device.ts";
 import type { NetNs } from "../core/net-ns.ts";
+import { RxPauses } from "../core/rx-pauses.ts";
 import type { Skb } from "../core/skb.ts";
 import { skbScrubPacket } from "../core/skb-scrub.ts";
 
@@ -102,11 +106,27 @@ export function nicReceive(dev: NetDevice, skb: Skb): void {
     }
   }
   const { kernel } = dev.ns;
-  kernel.enter();
   countRx(dev, skb.length);
   ethTypeTrans(skb, dev);
+  if (kernel.rxPauses === null) nicPoll(skb);
+  else kernel.rxPauses.arrive(skb);
+}
+
+/** Takes a frame out of the card, `data` behind its Ethernet header. */
+function nicPoll(skb: Skb): void {
+  const { kernel } = skb.dev!.ns;
+  if (kernel.kthreads.isPending) {
+    kernel.kthreads.hold(skb);
+    return;
+  }
+  kernel.enter();
   netifReceiveSkb(skb);
   kernel.leave();
+}
+
+/** Pins the pauses of a machine's cards between frames, ns. */
+export function nicPinPauses(kernel: Kernel, pauses: Pinned<number>): void {
+  kernel.rxPauses = new RxPauses(kernel, pauses, nicPoll);
 }
 
 function nicXmit(skb: Skb, dev: NetDevice): void {

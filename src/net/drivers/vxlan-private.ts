@@ -26,6 +26,8 @@ export interface VxlanConfig {
   /** 0: the route's default. */
   readonly ttl: number;
   readonly tos: number;
+  /** VXLAN_DF_UNSET 0, VXLAN_DF_SET 1, VXLAN_DF_INHERIT 2: the outer header's DF. */
+  readonly df: number;
   readonly ageingSec: number;
   readonly udpCsum: boolean;
   /** Lower device; sets the MTU. */
@@ -45,6 +47,7 @@ export const VXLAN_DEFAULTS: VxlanConfig = {
   l3miss: false,
   ttl: 0,
   tos: 0,
+  df: 0,
   ageingSec: 300,
   udpCsum: true,
   lower: null,
@@ -52,7 +55,7 @@ export const VXLAN_DEFAULTS: VxlanConfig = {
 
 export class VxlanDev {
   readonly dev: NetDevice;
-  readonly cfg: VxlanConfig;
+  cfg: VxlanConfig;
   /** The underlay: the namespace that the device was made in keeps its socket, wherever the device goes. */
   readonly net: NetNs;
   readonly fdb: VxlanFdb;

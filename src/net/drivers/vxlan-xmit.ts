@@ -13,7 +13,7 @@ import {
 } from "../../wire/arp.ts";
 import { inetChecksum, pseudoHeaderSum } from "../../wire/checksum.ts";
 import { setEthDst, setEthSrc, setEthType } from "../../wire/ethernet.ts";
-import { IP_HLEN, IPPROTO_UDP, ipDaddr, ipTos } from "../../wire/ipv4.ts";
+import { IP_DF, IP_HLEN, IPPROTO_UDP, ipDaddr, ipTos } from "../../wire/ipv4.ts";
 import { UDP_HLEN } from "../../wire/udp.ts";
 import { VXLAN_HLEN, vxlanWrite } from "../../wire/vxlan.ts";
 import { countRx, countTx, ETH_HLEN, ETH_P_ARP, ETH_P_IP } from "../core/dev.ts";
@@ -38,6 +38,8 @@ import { iptunnelPmtudAnswers, iptunnelPmtudBuildIcmp } from "./vxlan-pmtu.ts";
 import { VXLAN_HEADROOM, type VxlanDev, vxlanNetOf } from "./vxlan-private.ts";
 import { vxlanSnoop } from "./vxlan-snoop.ts";
 
+const VXLAN_DF_SET = 1;
+const VXLAN_DF_INHERIT = 2;
 const INADDR_LOOPBACK = 0x7f000001;
 
 /** ndo_start_xmit: `data` at the inner Ethernet header. Takes the packet. */
@@ -160,6 +162,7 @@ function vxlanBuildSkb(vxlan: VxlanDev, skb: Skb, rdst: VxlanRdst, dst: Dst): vo
   const max = ranged ? cfg.portMax : ipv4.localPortRange[1];
   const srcPort = udpFlowSrcPort(skb, inner, net.kernel.hashKey, min, max);
   const innerTos = view.getUint16(inner + 12) === ETH_P_IP ? ipTos(view, inner + ETH_HLEN) : 0;
+  const df = cfg.df === VXLAN_DF_INHERIT ? innerDf(skb, inner) : cfg.df === VXLAN_DF_SET;
   const tos = ipTunnelEcnEncap(cfg.tos === 1 ? innerTos : cfg.tos, innerTos);
   const ttl = cfg.ttl === 0 ? ipv4Of(net).defaultTtl : cfg.ttl;
   const saddr = cfg.local !== 0 ? cfg.local : routeSource(dst, rdst.ip);
@@ -178,7 +181,7 @@ function vxlanBuildSkb(vxlan: VxlanDev, skb: Skb, rdst: VxlanRdst, dst: Dst): vo
     view.setUint16(udp + 6, inetChecksum(view, udp, length, sum) || 0xffff);
   }
   const id = ipSelectIdent(net, saddr, rdst.ip, IPPROTO_UDP);
-  ipBuildHeader(skb, saddr, rdst.ip, IPPROTO_UDP, tos, ttl, false, id);
+  ipBuildHeader(skb, saddr, rdst.ip, IPPROTO_UDP, tos, ttl, df, id);
   if (skb.trace !== null) skb.trace.add(TRACE_VXLAN_ENCAP, rdst.ip, rdst.vni, dev);
   skb.protocol = ETH_P_IP;
   skb.macOff = -1;
@@ -188,6 +191,10 @@ function vxlanBuildSkb(vxlan: VxlanDev, skb: Skb, rdst: VxlanRdst, dst: Dst): vo
   skbSetRoute(skb, dst, rdst.ip);
   if (ipLocalOut(net, skb)) countTx(dev, innerLength);
   else dev.txDropped++;
+}
+
+function innerDf({ view }: Skb, inner: number): boolean {
+  return view.getUint16(inner + 12) === ETH_P_IP && (view.getUint16(inner + ETH_HLEN + 6) & IP_DF) !== 0;
 }
 
 /** The VTEP is this machine: the frame goes to the device of that VNI without a tunnel (encap_bypass_if_local). */

@@ -20,6 +20,7 @@ import { vxlanXmit } from "./vxlan-xmit.ts";
 
 const vxlanOps: DeviceOps = {
   kind: "vxlan",
+  keepsDst: true,
   xmit: vxlanXmit,
   open: vxlanOpen,
   stop: vxlanStop,
@@ -48,6 +49,41 @@ export function vxlanNewlink(ns: NetNs, name: string, cfg: VxlanConfig, ifindex 
     vxlan.fdb.create(0, 0, rdst, NUD_REACHABLE | NUD_PERMANENT, ns.kernel.sim.now);
   }
   return dev;
+}
+
+/** What cannot change while the device is there, and the kernel's words for it (vxlan_nl2conf). */
+const FIXED: readonly (readonly [keyof VxlanConfig, string])[] = [
+  ["vni", "Error: Cannot change VNI."],
+  ["dstPort", "Error: Cannot change port number."],
+  ["portMin", "Error: Cannot change port range."],
+  ["proxy", "Error: Proxy flag cannot be changed."],
+  ["l2miss", "Error: L2miss flag cannot be changed."],
+  ["l3miss", "Error: L3miss flag cannot be changed."],
+  ["udpCsum", "Error: UDP csum flag cannot be changed."],
+];
+
+/** vxlan_changelink: a new default remote takes the place of the old one in the all-zero entry. EOPNOTSUPP. */
+export function vxlanChangelink(dev: NetDevice, changes: Partial<VxlanConfig>): void {
+  const vxlan = vxlanOf(dev)!;
+  const old = vxlan.cfg;
+  for (const [key, text] of FIXED)
+    if (changes[key] !== undefined && changes[key] !== old[key]) throw new SysError("EOPNOTSUPP", text);
+  vxlan.cfg = { ...old, ...changes };
+  const { remote } = vxlan.cfg;
+  if (remote === old.remote) return;
+  const { fdb, net } = vxlan;
+  const { now } = net.kernel.sim;
+  const entry = fdb.peek(0, 0, now);
+  if (remote !== 0 && entry === null) {
+    const rdst = { ip: remote, port: old.dstPort, vni: old.vni };
+    fdb.create(0, 0, rdst, NUD_REACHABLE | NUD_PERMANENT, now);
+  }
+  if (entry === null) return;
+  if (remote !== 0 && !entry.remotes.some(({ ip }) => ip === remote))
+    entry.remotes.push({ ip: remote, port: old.dstPort, vni: old.vni });
+  const gone = old.remote === 0 ? -1 : entry.remotes.findIndex(({ ip }) => ip === old.remote);
+  if (gone >= 0) entry.remotes.splice(gone, 1);
+  if (entry.remotes.length === 0) fdb.delete(entry);
 }
 
 /** Joins the socket of the port, which opens with the first device (vxlan_sock_add). EADDRINUSE. */

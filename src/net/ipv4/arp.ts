@@ -14,16 +14,15 @@ import {
   arpTpa,
   arpWrite,
 } from "../../wire/arp.ts";
-import { ICMP_DEST_UNREACH, ICMP_HOST_UNREACH } from "../../wire/icmp.ts";
 import { devQueueXmit, ETH_HLEN, ETH_P_ARP } from "../core/dev.ts";
 import { DROP } from "../core/drop-reason.ts";
 import { RTN_LOCAL, RTN_UNICAST } from "../core/dst.ts";
 import { IFF_LOOPBACK, IFF_NOARP, type NetDevice } from "../core/net-device.ts";
 import { PACKET_HOST, PACKET_LOOPBACK, PACKET_OTHERHOST, type Skb } from "../core/skb.ts";
-import { RT_SCOPE_LINK } from "./fib.ts";
-import { icmpSend } from "./icmp.ts";
+import { RT_SCOPE_HOST, RT_SCOPE_LINK } from "./fib.ts";
 import { type InDevice, inDevOf, inetAddrOnlink } from "./in-device.ts";
-import { inetSelectAddr } from "./inet-select-addr.ts";
+import { inetConfirmAddr, inetSelectAddr } from "./inet-select-addr.ts";
+import { ipv4SendDestUnreach } from "./ip-options-rcv.ts";
 import { type Ipv4Net, ipv4Of } from "./ipv4-net.ts";
 import {
   NEIGH_UPDATE_F_OVERRIDE,
@@ -91,7 +90,7 @@ function solicitSource(dev: NetDevice, inDev: InDevice, target: number, saddr: n
 
 /** A packet whose next hop did not answer: its sender is told (arp_error_report, ipv4_link_failure). Takes it. */
 export function arpErrorReport(skb: Skb): void {
-  icmpSend(skb.dst!.dev.ns, skb, ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0);
+  ipv4SendDestUnreach(skb.dst!.dev.ns, skb);
   skb.drop(DROP.NEIGH_FAILED);
 }
 
@@ -167,7 +166,7 @@ function answerRequest(
   }
   if (inDev.conf.forwarding === 0 || dst.type !== RTN_UNICAST) return false;
   const proxied = (net.confAll.proxyArp | inDev.conf.proxyArp) !== 0 && dst.dev !== dev;
-  const pvlan = inDev.conf.proxyArpPvlan !== 0 && dst.dev === dev;
+  const pvlan = inDev.conf.proxyArpPvlan !== 0 && dst.dev === dev && sip !== tip;
   if (!proxied && !pvlan) return false;
   neighEvent(dev, sip, shaHi, shaLo);
   if (skb.pktType === PACKET_HOST || inDev.neighParms.proxyDelay === 0) {
@@ -260,12 +259,16 @@ function arpIgnore(net: Ipv4Net, inDev: InDevice, sip: number, tip: number): boo
   if (mode === 0) return false;
   if (mode === 8) return true;
   if (mode > 3) return false;
-  for (const ifa of inDev.addresses) {
-    if (ifa.local !== tip) continue;
-    const near = sip === 0 || ((sip ^ ifa.address) & ifa.mask) === 0;
-    if (mode === 1 || (mode === 2 && near) || (mode === 3 && ifa.scope < RT_SCOPE_LINK)) return false;
-  }
-  return true;
+  const dst = mode === 2 ? sip : 0;
+  return (
+    inetConfirmAddr(
+      net.ns,
+      mode === 3 ? null : inDev,
+      dst,
+      tip,
+      mode === 3 ? RT_SCOPE_LINK : RT_SCOPE_HOST,
+    ) === 0
+  );
 }
 
 /** arp_filter: answer only by the device that leads back to the asker. */

@@ -159,8 +159,9 @@ export const deviceListener: DeviceListener = {
     net.flushRoutes();
     if (Math.max(net.confAll.arpNotify, inDev.conf.arpNotify) !== 0) inetdevSendGratuitousArp(dev);
   },
-  mtuChanged(dev) {
+  mtuChanged(dev, oldMtu) {
     const net = ipv4Of(dev.ns);
+    net.exceptions.deviceMtuChanged(dev, oldMtu);
     if (dev.mtu < IPV4_MIN_MTU) unregister(dev);
     else register(dev);
     net.flushRoutes();

@@ -3,7 +3,7 @@
  * and main tables answer as one (the kernel merges their tries), then table default.
  */
 import { SysError } from "../../util/errors.ts";
-import { RTN_BLACKHOLE, RTN_PROHIBIT, RTN_UNREACHABLE } from "../core/dst.ts";
+import { RTN_BLACKHOLE, RTN_PROHIBIT } from "../core/dst.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import {
   FibAlias,
@@ -68,9 +68,10 @@ function errorAlias(type: number): FibAlias {
   return new FibAlias({ ...nowhere, type, gateway: 0, dev: null, nhScope: 0, mtu: 0, onlink: false }, null);
 }
 
-const RULE_ANSWER: Record<Exclude<FibRuleAction, "lookup">, FibAlias> = {
+/** A rule says "unreachable" as if there were no route; a route of that type means the host (fib4_rule_action). */
+const RULE_ANSWER: Record<Exclude<FibRuleAction, "lookup">, FibAlias | null> = {
   blackhole: errorAlias(RTN_BLACKHOLE),
-  unreachable: errorAlias(RTN_UNREACHABLE),
+  unreachable: null,
   prohibit: errorAlias(RTN_PROHIBIT),
 };
 

@@ -1,6 +1,5 @@
 /** ICMP, the receiving side (net/ipv4/icmp.c icmp_rcv): queries are answered, errors go to who caused them. */
 
-import { MS } from "../../sim/sim.ts";
 import { inetChecksum } from "../../wire/checksum.ts";
 import {
   ICMP_ADDRESS,
@@ -14,7 +13,6 @@ import {
   ICMP_PARAMETERPROB,
   ICMP_REDIRECT,
   ICMP_SOURCE_QUENCH,
-  ICMP_SR_FAILED,
   ICMP_TIME_EXCEEDED,
   ICMP_TIMESTAMP,
   ICMP_TIMESTAMPREPLY,
@@ -31,6 +29,7 @@ import type { NetNs } from "../core/net-ns.ts";
 import type { Skb } from "../core/skb.ts";
 import { icmpReply } from "./icmp.ts";
 import { inDevOf, inetAddrOnlink } from "./in-device.ts";
+import { inetCurrentTimestamp } from "./ip-options.ts";
 import { type Ipv4Net, ipv4Of, type NetProtocol } from "./ipv4-net.ts";
 import { inetAddrType, ipRouteOutput } from "./route.ts";
 import { updateRedirect } from "./route-exception.ts";
@@ -38,7 +37,6 @@ import { ipv4UpdatePmtu } from "./route-pmtu.ts";
 
 const IP_HLEN = 20;
 const NR_ICMP_UNREACH = 15;
-const DAY_MS = 86_400_000;
 
 /** protocols[1]. */
 export const icmpProtocol: NetProtocol = { rcv: icmpRcv, err: icmpErr };
@@ -114,11 +112,11 @@ function icmpEcho(ns: NetNs, skb: Skb): void {
   icmpReply(ns, skb, replyOf(ns, skb, ICMP_ECHOREPLY, skb.tail - skb.data), ICMP_ECHOREPLY);
 }
 
-/** Receive and transmit times are milliseconds since midnight. */
+/** Receive and transmit times are milliseconds since midnight. Only the time of the sender must be there. */
 function icmpTimestamp(ns: NetNs, skb: Skb): void {
-  if (skb.tail - skb.data < ICMP_HLEN + 12) return;
+  if (skb.tail - skb.data < ICMP_HLEN + 4) return;
   const reply = replyOf(ns, skb, ICMP_TIMESTAMPREPLY, ICMP_HLEN + 12);
-  const now = Math.floor(ns.kernel.sim.now / MS) % DAY_MS;
+  const now = inetCurrentTimestamp(ns);
   reply.view.setUint8(reply.data + 1, 0);
   reply.view.setUint32(reply.data + 12, now);
   reply.view.setUint32(reply.data + 16, now);
@@ -133,7 +131,7 @@ function icmpUnreach(ns: NetNs, skb: Skb, type: number): void {
   const code = icmpCode(view, off);
   let info = 0;
   if (type === ICMP_DEST_UNREACH) {
-    if (code > NR_ICMP_UNREACH || code === ICMP_SR_FAILED) return;
+    if (code > NR_ICMP_UNREACH) return;
     if (code === ICMP_FRAG_NEEDED) info = icmpMtu(view, off);
   } else if (type === ICMP_PARAMETERPROB) info = icmpRest(view, off) >>> 24;
   else if (type === ICMP_TIME_EXCEEDED && code === ICMP_EXC_FRAGTIME) return;

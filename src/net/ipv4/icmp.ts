@@ -31,18 +31,22 @@ import {
   RTN_UNICAST,
   RTN_UNSPEC,
 } from "../core/dst.ts";
-import { IFF_LOOPBACK, type NetDevice } from "../core/net-device.ts";
+import { type IpOptions, IpOptionsData } from "../core/ip-options.ts";
+import { IFF_LOOPBACK } from "../core/net-device.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import {
+  hasConntrack,
   IP_CT_ESTABLISHED_REPLY,
   IP_CT_RELATED,
   IP_CT_RELATED_REPLY,
   PACKET_HOST,
   type Skb,
 } from "../core/skb.ts";
-import { RT_SCOPE_LINK, RT_SCOPE_UNIVERSE } from "./fib.ts";
+import { RT_SCOPE_LINK } from "./fib.ts";
+import { computeSpecDst } from "./fib-spec-dst.ts";
 import { inetSelectAddr } from "./inet-select-addr.ts";
 import { ipSelectIdent } from "./ip-ident.ts";
+import { ipOptionsBuild, ipOptionsEcho, ipOptionsHop } from "./ip-options.ts";
 import { ipBuildHeader, ipLocalOut } from "./ip-output.ts";
 import { type Ipv4Net, ipv4Of } from "./ipv4-net.ts";
 import { ipRouteOutput, routeSource, skbSetRoute } from "./route.ts";
@@ -51,14 +55,21 @@ import { dstMtu } from "./route-exception.ts";
 const IP_HLEN = 20;
 /** An error with its IP header is at most this long (RFC 1812 4.3.2.3). */
 const ICMP_ERROR_MAX = 576;
+/** Source of an error of a machine without an address (RFC 7600). */
+const INADDR_DUMMY = 0xc0000008 | 0;
 /** TOS of errors: the precedence of internetwork control. */
 const IPTOS_PREC_INTERNETCONTROL = 0xc0;
 const IPTOS_TOS_MASK = 0x1e;
+
+/** Options of the message that is being sent (icmp_bxm.replyopts). */
+const replyOptions = new IpOptionsData();
 
 /** The bucket that all namespaces of a kernel share (icmp_global). */
 export class IcmpGlobal {
   credit = 0;
   stampNs = Number.NEGATIVE_INFINITY;
+  /** The socket that sends ICMP is in use (icmp_xmit_lock): what a message on its way out would bring forth is not sent. */
+  sending = false;
   readonly prng: Prng;
   constructor(prng: Prng) {
     this.prng = prng;
@@ -150,16 +161,46 @@ function errorSource(net: Ipv4Net, skbIn: Skb): number {
 
 /**
  * Sends an ICMP error about a packet whose IP header stands at `netOff` and which has a route, if the rules and limits
- * allow it (__icmp_send). `info` is the second word: an MTU, a gateway (int32). The packet stays the caller's.
+ * allow it (icmp_send). `info` is the second word: an MTU, a gateway (int32). The packet stays the caller's.
  */
 export function icmpSend(ns: NetNs, skbIn: Skb, type: number, code: number, info: number): void {
+  icmpSendOptions(ns, skbIn, type, code, info, skbIn.opt);
+}
+
+/** The same with what is known of the packet's IP options (__icmp_send). */
+export function icmpSendOptions(
+  ns: NetNs,
+  skbIn: Skb,
+  type: number,
+  code: number,
+  info: number,
+  opt: IpOptions | null,
+): void {
   if (!mayComplain(skbIn)) return;
   const net = ipv4Of(ns);
-  const view = skbIn.view;
-  const off = skbIn.netOff;
   const exempt = unlimited(net, type, code);
   const fromLo = skbIn.dev !== null && (skbIn.dev.flags & IFF_LOOPBACK) !== 0;
   if (!exempt && !fromLo && !globalAllow(net)) return;
+  const { global } = net.icmp;
+  if (global.sending) return;
+  global.sending = true;
+  sendError(net, skbIn, type, code, info, exempt, opt);
+  global.sending = false;
+}
+
+/** The second half of {@link icmpSendOptions}, with the socket in hand. */
+function sendError(
+  net: Ipv4Net,
+  skbIn: Skb,
+  type: number,
+  code: number,
+  info: number,
+  exempt: boolean,
+  opt: IpOptions | null,
+): void {
+  const { ns } = net;
+  const view = skbIn.view;
+  const off = skbIn.netOff;
   const isError =
     type === ICMP_DEST_UNREACH ||
     type === ICMP_SOURCE_QUENCH ||
@@ -171,10 +212,12 @@ export function icmpSend(ns: NetNs, skbIn: Skb, type: number, code: number, info
   const daddr = ipSaddr(view, off);
   const mark = net.sysctls.fwmarkReflect !== 0 ? skbIn.mark : 0;
   const wanted = errorSource(net, skbIn);
-  const dst = ipRouteOutput(ns, daddr, wanted, 0, mark, tos);
+  if (!ipOptionsEcho(ns, replyOptions, skbIn, opt)) return;
+  const hop = ipOptionsHop(replyOptions, daddr);
+  const dst = ipRouteOutput(ns, hop, wanted, 0, mark, tos);
   if (dst === null) return;
-  if (!exempt && !peerAllow(net, dst, daddr)) return;
-  const room = Math.min(dstMtu(ns, dst, daddr), ICMP_ERROR_MAX) - IP_HLEN - ICMP_HLEN;
+  if (!exempt && !peerAllow(net, dst, hop)) return;
+  const room = Math.min(dstMtu(ns, dst, hop), ICMP_ERROR_MAX) - IP_HLEN - replyOptions.optlen - ICMP_HLEN;
   if (room <= IP_HLEN) return;
   const quoted = Math.min(skbIn.tail - off, room);
   const skb = ns.kernel.pool.alloc(ICMP_HLEN + quoted + IP_HLEN);
@@ -186,37 +229,42 @@ export function icmpSend(ns: NetNs, skbIn: Skb, type: number, code: number, info
   skb.view.setInt32(at + 4, info);
   skb.bytes.set(skbIn.bytes.subarray(off, off + quoted), at + ICMP_HLEN);
   skb.mark = mark;
-  if (isError && skbIn.ct !== null) attachConntrack(skb, skbIn);
-  icmpPush(ns, skb, dst, wanted !== 0 ? wanted : routeSource(dst, daddr), daddr, tos);
+  if (isError && hasConntrack(skbIn)) attachConntrack(skb, skbIn);
+  const source = (wanted !== 0 ? wanted : routeSource(dst, hop)) || INADDR_DUMMY;
+  icmpPush(ns, skb, dst, source, daddr, tos, replyOptions);
 }
 
-/** An error belongs to the connection of the packet that it is about (nf_ct_attach), which may be unconfirmed yet. */
+/**
+ * An error belongs to the connection of the packet that it is about (nf_ct_attach), which may be unconfirmed yet. About an
+ * untracked packet it belongs to none, and is not taken for untracked either.
+ */
 function attachConntrack(skb: Skb, skbIn: Skb): void {
   skb.ct = skbIn.ct;
   skb.ctInfo = skbIn.ctInfo < IP_CT_ESTABLISHED_REPLY ? IP_CT_RELATED_REPLY : IP_CT_RELATED;
 }
 
-/** Sends an ICMP message that stands at `data`, checksum field 0 (icmp_push_reply). Takes it. */
-export function icmpPush(ns: NetNs, skb: Skb, dst: Dst, saddr: number, daddr: number, tos: number): void {
+/**
+ * Sends an ICMP message that stands at `data`, checksum field 0, with IP options (icmp_push_reply). `dst`: the route to
+ * `daddr`, or to the head of a source route to it. Takes it.
+ */
+export function icmpPush(
+  ns: NetNs,
+  skb: Skb,
+  dst: Dst,
+  saddr: number,
+  daddr: number,
+  tos: number,
+  opt: IpOptionsData | null = null,
+): void {
   const at = skb.data;
   skb.view.setUint16(at + 2, inetChecksum(skb.view, at, skb.tail - at));
-  const id = ipSelectIdent(ns, saddr, daddr, IPPROTO_ICMP);
-  ipBuildHeader(skb, saddr, daddr, IPPROTO_ICMP, tos, ipv4Of(ns).defaultTtl, false, id);
-  skbSetRoute(skb, dst, daddr);
+  const hop = ipOptionsHop(opt, daddr);
+  const id = ipSelectIdent(ns, saddr, hop, IPPROTO_ICMP);
+  const optlen = opt === null ? 0 : opt.optlen;
+  ipBuildHeader(skb, saddr, daddr, IPPROTO_ICMP, tos, ipv4Of(ns).defaultTtl, false, id, optlen);
+  if (opt !== null && optlen !== 0) ipOptionsBuild(ns, skb, opt, daddr);
+  skbSetRoute(skb, dst, hop);
   ipLocalOut(ns, skb);
-}
-
-/**
- * The address that a received packet is answered from: its destination, unless that was a broadcast
- * (fib_compute_spec_dst). 0: none.
- */
-export function computeSpecDst(ns: NetNs, skb: Skb, dev: NetDevice): number {
-  if (skb.dst !== null && skb.dst.type === RTN_LOCAL) return ipDaddr(skb.view, skb.netOff);
-  const saddr = ipSaddr(skb.view, skb.netOff);
-  if (saddr === 0) return inetSelectAddr(dev, 0, RT_SCOPE_LINK);
-  const back = ipRouteOutput(ns, saddr, 0, 0, 0);
-  if (back !== null) return routeSource(back, saddr);
-  return inetSelectAddr(dev, 0, RT_SCOPE_UNIVERSE);
 }
 
 /** Answers a received query with the message that stands at `data` of `reply` (icmp_reply). Takes `reply` only. */
@@ -226,13 +274,21 @@ export function icmpReply(ns: NetNs, query: Skb, reply: Skb, type: number): void
   const source = computeSpecDst(ns, query, query.dev!);
   // What comes from 0.0.0.0 is answered to ourselves (ip_route_output_key_hash_rcu).
   const daddr = ipSaddr(query.view, query.netOff) || source;
-  const tos = ipTos(query.view, query.netOff);
-  reply.mark = net.sysctls.fwmarkReflect !== 0 ? query.mark : 0;
-  const allowed = exempt || globalAllow(net);
-  const dst = allowed ? ipRouteOutput(ns, daddr, source, 0, reply.mark, tos) : null;
-  if (dst === null || !(exempt || peerAllow(net, dst, daddr))) {
+  if (!ipOptionsEcho(ns, replyOptions, query, query.opt)) {
     reply.consume();
     return;
   }
-  icmpPush(ns, reply, dst, source, daddr, tos);
+  const hop = ipOptionsHop(replyOptions, daddr);
+  const tos = ipTos(query.view, query.netOff);
+  reply.mark = net.sysctls.fwmarkReflect !== 0 ? query.mark : 0;
+  const { global } = net.icmp;
+  const allowed = (exempt || globalAllow(net)) && !global.sending;
+  const dst = allowed ? ipRouteOutput(ns, hop, source, 0, reply.mark, tos) : null;
+  if (dst === null || !(exempt || peerAllow(net, dst, hop))) {
+    reply.consume();
+    return;
+  }
+  global.sending = true;
+  icmpPush(ns, reply, dst, source, daddr, tos, replyOptions);
+  global.sending = false;
 }

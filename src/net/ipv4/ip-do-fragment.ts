@@ -11,12 +11,8 @@ import {
 } from "../../wire/ipv4.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import { HEADROOM, type Skb } from "../core/skb.ts";
+import { ipOptionsFragment } from "./ip-options.ts";
 import { neighOutput } from "./neighbour.ts";
-
-/** Options that only the first fragment carries have this bit clear (IPOPT_COPY). */
-const IPOPT_COPY = 0x80;
-const IPOPT_END = 0;
-const IPOPT_NOOP = 1;
 
 /**
  * Sends `skb` as fragments of at most `mtu` bytes, each but the last a multiple of 8 bytes of data; `data` at the IP
@@ -31,19 +27,32 @@ export function ipDoFragment(ns: NetNs, skb: Skb, mtu: number, df: boolean): voi
   const moreBehind = (original & IP_MF) !== 0;
   const first = original & IP_OFFSET;
   const total = skb.tail - off - headerLen;
-  for (let at = 0; at < total; ) {
+  const sizes = original === 0 || original === IP_DF ? usableSizes(skb.fragList, room) : null;
+  const keepDf = df && sizes === null ? IP_DF : 0;
+  for (let at = 0, index = 0; at < total; index++) {
     const left = total - at;
-    const count = left <= room ? left : room & ~7;
+    const count = sizes !== null ? sizes[index] : left <= room ? left : room & ~7;
     const frag = fragmentOf(ns, skb, headerLen, at, count);
     const more = at + count < total || moreBehind;
-    setIpFragOff(frag.view, frag.data, (first + (at >> 3)) | (more ? IP_MF : 0) | (df ? IP_DF : 0));
+    setIpFragOff(frag.view, frag.data, (first + (at >> 3)) | (more ? IP_MF : 0) | keepDf);
     setIpTotLen(frag.view, frag.data, headerLen + count);
     ipChecksumSet(frag.view, frag.data);
-    if (at === 0 && headerLen > 20) dropUncopiedOptions(skb, headerLen);
+    if (at === 0 && first === 0) ipOptionsFragment(skb);
     at += count;
     neighOutput(frag);
   }
   skb.consume();
+}
+
+/**
+ * A packet that was put together from fragments leaves in the same pieces, where they fit: their own buffers are sent,
+ * without DF. Null: it is cut anew.
+ */
+export function usableSizes(sizes: readonly number[] | null, room: number): readonly number[] | null {
+  if (sizes === null) return null;
+  for (let i = 0; i < sizes.length; i++)
+    if (sizes[i] > room || ((sizes[i] & 7) !== 0 && i < sizes.length - 1)) return null;
+  return sizes;
 }
 
 /** A packet with the header of `skb` and `count` bytes of its data from `at` on, and its marks (ip_copy_metadata). */
@@ -72,21 +81,4 @@ function fragmentOf(ns: NetNs, skb: Skb, headerLen: number, at: number, count: n
   frag.sk = skb.sk;
   if (skb.trace !== null) frag.trace = skb.trace.fork();
   return frag;
-}
-
-/** Fragments behind the first carry padding in place of options that are not to be copied (ip_options_fragment). */
-function dropUncopiedOptions(skb: Skb, headerLen: number): void {
-  const view = skb.view;
-  const end = skb.data + headerLen;
-  let at = skb.data + 20;
-  while (at < end) {
-    const kind = view.getUint8(at);
-    if (kind === IPOPT_END) return;
-    const length = kind === IPOPT_NOOP ? 1 : view.getUint8(at + 1);
-    if (kind !== IPOPT_NOOP && (length < 2 || at + length > end)) return;
-    if (kind !== IPOPT_NOOP && (kind & IPOPT_COPY) === 0) {
-      for (let i = 0; i < length; i++) view.setUint8(at + i, IPOPT_NOOP);
-    }
-    at += length;
-  }
 }

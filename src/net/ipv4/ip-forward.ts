@@ -7,6 +7,7 @@ import {
   ICMP_FRAG_NEEDED,
   ICMP_REDIR_HOST,
   ICMP_REDIRECT,
+  ICMP_SR_FAILED,
   ICMP_TIME_EXCEEDED,
 } from "../../wire/icmp.ts";
 import { IP_DF, ipDecreaseTtl, ipFragOff, ipSaddr, ipTtl } from "../../wire/ipv4.ts";
@@ -16,7 +17,8 @@ import { IPSKB_DOREDIRECT, IPSKB_FORWARDED, PACKET_HOST, type Skb } from "../cor
 import { TRACE_FORWARD } from "../core/trace.ts";
 import { icmpSend } from "./icmp.ts";
 import { inDevOf } from "./in-device.ts";
-import { ipOutput } from "./ip-output.ts";
+import { ipForwardOptions } from "./ip-options.ts";
+import { ignoresDf, ipOutput } from "./ip-output.ts";
 import { ipv4Of } from "./ipv4-net.ts";
 import { dstMtu, dstMtuForward } from "./route-exception.ts";
 
@@ -46,6 +48,11 @@ export function ipForward(skb: Skb): void {
     skb.drop(DROP.TTL_EXPIRED);
     return;
   }
+  if (skb.opt !== null && skb.opt.isStrictroute && dst.gateway !== 0) {
+    icmpSend(ns, skb, ICMP_DEST_UNREACH, ICMP_SR_FAILED, 0);
+    skb.drop(DROP.IP_NOROUTE);
+    return;
+  }
   skb.ipcb |= IPSKB_FORWARDED;
   const usePmtu = net.sysctls.ipForwardUsePmtu !== 0;
   const mtu = usePmtu ? dstMtu(ns, dst, view.getInt32(off + 16)) : dstMtuForward(dst);
@@ -56,14 +63,21 @@ export function ipForward(skb: Skb): void {
   }
   const ttl = ipDecreaseTtl(view, off);
   if (skb.trace !== null) skb.trace.add(TRACE_FORWARD, ttl, 0, null);
-  if ((skb.ipcb & IPSKB_DOREDIRECT) !== 0 && skb.secPath === null) ipRtSendRedirect(skb);
-  if (nfHook(ns, NF_INET_FORWARD, skb, dev, dst.dev) === NF_ACCEPT) ipOutput(skb);
+  if ((skb.ipcb & IPSKB_DOREDIRECT) !== 0 && skb.secPath === null && !isSourceRouted(skb))
+    ipRtSendRedirect(skb);
+  if (nfHook(ns, NF_INET_FORWARD, skb, dev, dst.dev) !== NF_ACCEPT) return;
+  if (skb.opt !== null) ipForwardOptions(ns, skb, skb.opt);
+  ipOutput(skb);
 }
 
 /** ip_exceeds_mtu for a packet that is longer: only with DF; a reassembled one may be cut as it came. */
 function exceedsMtu(skb: Skb, mtu: number): boolean {
   if ((ipFragOff(skb.view, skb.netOff) & IP_DF) === 0) return false;
-  return skb.fragMaxSize === 0 || skb.fragMaxSize > mtu;
+  return !ignoresDf(skb) || skb.fragMaxSize > mtu;
+}
+
+function isSourceRouted(skb: Skb): boolean {
+  return skb.opt !== null && skb.opt.srr !== 0;
 }
 
 /** Tells a neighbour of a shorter way, less and less often (ip_rt_send_redirect). */

@@ -108,7 +108,7 @@ export class FragmentQueues {
     const made = new FragmentQueue(this, skb, user);
     made.next = first;
     this.byKey.set(key, made);
-    made.timer.armIn(ipv4Of(this.ns).sysctls.ipfragTime * SEC);
+    made.timer.armAt(this.ns.kernel.timerNs(ipv4Of(this.ns).sysctls.ipfragTime * SEC));
     return made;
   }
 
@@ -305,9 +305,18 @@ function reassemble(queues: FragmentQueues, q: FragmentQueue, skb: Skb): boolean
   setIpTotLen(whole.view, off, total);
   setIpTos(whole.view, off, ipTos(whole.view, off) | ecn);
   ipChecksumSet(whole.view, off);
+  const sizes = q.user === IP_DEFRAG_LOCAL_DELIVER ? null : fragmentSizes(q);
   adopt(q, first, skb, whole, off, headerLen);
+  skb.fragList = sizes;
   skb.fragMaxSize = Math.max(q.maxDfSize, q.maxSize);
   return true;
+}
+
+/** Bytes of data of each fragment. */
+function fragmentSizes(q: FragmentQueue): number[] {
+  const sizes: number[] = [];
+  for (let part = q.head; part !== null; part = part.next) sizes.push(part.cb1 - part.cb0);
+  return sizes;
 }
 
 /** `skb` becomes the whole packet: the buffer of `whole`, the fields of the first fragment; the others are freed. */
@@ -321,7 +330,10 @@ function adopt(q: FragmentQueue, first: Skb, skb: Skb, whole: Skb, off: number, 
   skb.ct = first.ct;
   skb.ctInfo = first.ctInfo;
   skb.ipcb = first.ipcb;
+  skb.opt = first.opt;
+  skb.nfBridge = first.nfBridge;
   skb.csumLevel = 0;
+  skb.csumValid = first.csumValid;
   skb.swapBuffers(whole);
   skb.data = off;
   skb.tail = off + headerLen + q.length;

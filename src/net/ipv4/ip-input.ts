@@ -7,7 +7,14 @@ import {
   ICMP_PKT_FILTERED,
   ICMP_PROT_UNREACH,
 } from "../../wire/icmp.ts";
-import { IPPROTO_ESP, ipChecksumOk, ipIsFragment, ipProtocol, ipTotLen } from "../../wire/ipv4.ts";
+import {
+  IPPROTO_ESP,
+  ipChecksumOk,
+  ipHeaderLen,
+  ipIsFragment,
+  ipProtocol,
+  ipTotLen,
+} from "../../wire/ipv4.ts";
 import { DROP } from "../core/drop-reason.ts";
 import {
   RTN_BLACKHOLE,
@@ -24,6 +31,7 @@ import { icmpSend } from "./icmp.ts";
 import { inDevOf } from "./in-device.ts";
 import { ipForward } from "./ip-forward.ts";
 import { IP_DEFRAG_LOCAL_DELIVER, ipDefrag } from "./ip-fragment.ts";
+import { ipRcvOptions } from "./ip-options-rcv.ts";
 import { ipv4Of } from "./ipv4-net.ts";
 import { ipRouteInput } from "./route.ts";
 
@@ -61,6 +69,7 @@ export function ipRcv(skb: Skb, dev: NetDevice): void {
   skb.netOff = off;
   skb.transOff = off + headerLen;
   skb.ipcb = 0;
+  skb.opt = null;
   skb.fragMaxSize = 0;
   skb.sk = null;
   if (nfHook(dev.ns, NF_INET_PRE_ROUTING, skb, dev, null) === NF_ACCEPT) ipRcvFinish(skb);
@@ -75,6 +84,10 @@ export function ipRcvFinish(skb: Skb): void {
       skb.drop(reason);
       return;
     }
+  }
+  if (ipHeaderLen(skb.view, skb.netOff) > IP_HLEN && !ipRcvOptions(skb, dev)) {
+    skb.drop(DROP.IP_HDR);
+    return;
   }
   const type = skb.dst!.type;
   if ((skb.pktType === PACKET_BROADCAST || skb.pktType === PACKET_MULTICAST) && isUnicastType(type)) {

@@ -19,7 +19,8 @@ const IP_HLEN = 20;
 
 /**
  * Pushes an IP header of 20 bytes in front of `data`: length from the packet, checksum right; sets `netOff`, `transOff`,
- * `protocol`. `df`: DF is set. `ttl` 1..255, `id` 0..65535.
+ * `protocol`. `df`: DF is set. `ttl` 1..255, `id` 0..65535. `optlen` bytes are left free behind it: ipOptionsBuild fills them
+ * and makes the checksum right.
  */
 export function ipBuildHeader(
   skb: Skb,
@@ -30,12 +31,13 @@ export function ipBuildHeader(
   ttl: number,
   df: boolean,
   id: number,
+  optlen = 0,
 ): void {
-  const off = skb.push(IP_HLEN);
+  const off = skb.push(IP_HLEN + optlen);
   const view = skb.view;
   const length = skb.tail - off;
   const frag = df ? IP_DF : 0;
-  view.setUint16(off, 0x4500 | tos);
+  view.setUint16(off, (0x4500 + (optlen << 6)) | tos);
   view.setUint16(off + 2, length);
   view.setUint16(off + 4, id);
   view.setUint16(off + 6, frag);
@@ -48,7 +50,7 @@ export function ipBuildHeader(
     csumFold((0x4500 | tos) + length + (id & 0xffff) + frag + ((ttl << 8) | proto) + addresses),
   );
   skb.netOff = off;
-  skb.transOff = off + IP_HLEN;
+  skb.transOff = off + IP_HLEN + optlen;
   skb.protocol = ETH_P_IP;
 }
 
@@ -125,10 +127,15 @@ export function ipFinishOutput(skb: Skb, mark: number): void {
   else neighOutput(skb);
 }
 
+/** It was put together from fragments, so cutting it again is no harm (skb->ignore_df). */
+export function ignoresDf(skb: Skb): boolean {
+  return skb.fragMaxSize !== 0 || skb.fragList !== null;
+}
+
 /** ip_fragment: cuts, or with DF tells the sender. */
 function ipFragment(ns: NetNs, skb: Skb, mtu: number): void {
   const df = (ipFragOff(skb.view, skb.data) & IP_DF) !== 0;
-  if (df && (skb.fragMaxSize === 0 || skb.fragMaxSize > mtu)) {
+  if (df && (!ignoresDf(skb) || skb.fragMaxSize > mtu)) {
     ipv4Of(ns).icmpSend(ns, skb, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu);
     skb.drop(DROP.PKT_TOO_BIG);
     return;

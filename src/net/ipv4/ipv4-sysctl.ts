@@ -1,5 +1,6 @@
 /** net.ipv4.* of a namespace (net/ipv4/sysctl_net_ipv4.c, devinet.c, ip_fragment.c, route.c; neigh of net/core/neighbour.c). */
 import { SysError } from "../../util/errors.ts";
+import { Ipv6OffSysctls } from "../core/ipv6-off.ts";
 import type { NetDevice } from "../core/net-device.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import { IntSysctls, type SysctlProvider } from "../core/sysctl.ts";
@@ -56,6 +57,7 @@ export function ipv4SysctlInit(ns: NetNs, net: Ipv4Net): void {
   ns.sysctl.register(new ConfSysctls(ns, net));
   ns.sysctl.register(new NeighSysctls(ns, net));
   ns.sysctl.register(new KeptSysctls(ns.id === 0));
+  ns.sysctl.register(new Ipv6OffSysctls(ns));
   if (ns.id === 0) {
     ns.sysctl.register(
       new IntSysctls(net.neighbours.limits, {

@@ -205,17 +205,21 @@ export function neighEventSend(n: Neighbour, skb: Skb | null): boolean {
     n.probes = n.parms.ucastSolicit;
     n.nudState = NUD_INCOMPLETE;
     n.updatedNs = now;
-    n.timer.armIn(retransNs(n));
+    armTimer(n, retransNs(n));
     probeNow = true;
   } else if ((state & NUD_STALE) !== 0) {
     n.nudState = NUD_DELAY;
     n.updatedNs = now;
-    n.timer.armIn(n.parms.delayFirstProbeTime * SEC);
+    armTimer(n, n.parms.delayFirstProbeTime * SEC);
   }
   if (n.nudState !== NUD_INCOMPLETE) return true;
   if (skb !== null) enqueue(n, skb);
   if (probeNow) neighProbe(n);
   return false;
+}
+
+function armTimer(n: Neighbour, delayNs: number): void {
+  n.timer.armAt(n.dev.ns.kernel.timerNs(delayNs));
 }
 
 function retransNs(n: Neighbour): number {
@@ -270,7 +274,7 @@ function neighTimerHandler(n: Neighbour): void {
     neighInvalidate(n);
     return;
   }
-  if ((n.nudState & NUD_IN_TIMER) !== 0) n.timer.armAt(Math.max(nextNs, now + TIMER_MIN_NS));
+  if ((n.nudState & NUD_IN_TIMER) !== 0) armTimer(n, Math.max(nextNs - now, TIMER_MIN_NS));
   if ((n.nudState & asking) !== 0) neighProbe(n);
 }
 
@@ -325,7 +329,7 @@ export function neighUpdate(n: Neighbour, haHi: number, haLo: number, newState: 
 function setState(n: Neighbour, state: number): void {
   n.timer.cancel();
   if (state === NUD_PROBE) n.probes = 0;
-  if ((state & NUD_IN_TIMER) !== 0) n.timer.armIn((state & NUD_REACHABLE) !== 0 ? reachableNs(n) : 0);
+  if ((state & NUD_IN_TIMER) !== 0) armTimer(n, (state & NUD_REACHABLE) !== 0 ? reachableNs(n) : 0);
   n.nudState = state;
 }
 

@@ -13,6 +13,7 @@ import {
 import type { NetNs } from "../core/net-ns.ts";
 import type { Skb } from "../core/skb.ts";
 import { ipSelectIdent } from "./ip-ident.ts";
+import { ipOptionsBuild, ipOptionsHop } from "./ip-options.ts";
 import { ipBuildHeader, ipLocalOut } from "./ip-output.ts";
 import { ipv4Of } from "./ipv4-net.ts";
 import { skbSetRoute } from "./route.ts";
@@ -141,20 +142,24 @@ export class RawSock extends Sock {
   }
 
   private xmit(payload: Uint8Array, addr: number): void {
-    const { dst, source } = skRouteOutput(this, addr, this.broadcast);
+    const { opt } = this;
+    const hop = ipOptionsHop(opt, addr);
+    const optlen = opt === null ? 0 : opt.optlen;
+    const { dst, source } = skRouteOutput(this, hop, this.broadcast);
     const mtu = skDstMtu(this, dst, this.protocol, source, addr, payload[0], payload[1]);
-    const total = payload.length + IP_HLEN;
+    const total = payload.length + IP_HLEN + optlen;
     const fits = total <= mtu;
     if (!fits && this.pmtuDisc === IP_PMTUDISC_DO) {
-      if (this.recvErr) this.pushError("EMSGSIZE", 0, 0, mtu, 0, payload);
-      throw new SysError("EMSGSIZE", String(mtu));
+      const left = mtu - optlen;
+      if (this.recvErr) this.pushError("EMSGSIZE", 0, 0, left, 0, payload);
+      throw new SysError("EMSGSIZE", String(left));
     }
     const df = fits && this.pmtuDisc !== IP_PMTUDISC_DONT;
     const skb = this.ns.kernel.pool.alloc(total);
-    skb.data += IP_HLEN;
+    skb.data += IP_HLEN + optlen;
     skb.tail = skb.data;
     skb.bytes.set(payload, skb.put(payload.length));
-    skbSetRoute(skb, dst, addr);
+    skbSetRoute(skb, dst, hop);
     skb.sk = this;
     skb.mark = this.mark;
     let id = 0;
@@ -162,9 +167,11 @@ export class RawSock extends Sock {
       id = this.inetId;
       this.inetId = (id + 1) & 0xffff;
     } else if (!df || this.pmtuDisc !== IP_PMTUDISC_DO)
-      id = ipSelectIdent(this.ns, source, addr, this.protocol);
-    ipBuildHeader(skb, source, addr, this.protocol, this.tos, this.ttl || ipv4Of(this.ns).defaultTtl, df, id);
+      id = ipSelectIdent(this.ns, source, hop, this.protocol);
+    const ttl = this.ttl || ipv4Of(this.ns).defaultTtl;
+    ipBuildHeader(skb, source, addr, this.protocol, this.tos, ttl, df, id, optlen);
     if (l4CheckOff(this.protocol) >= 0) l4ChecksumSet(skb.bytes, skb.view, skb.data);
+    if (opt !== null) ipOptionsBuild(this.ns, skb, opt, addr);
     ipLocalOut(this.ns, skb);
   }
 

@@ -11,6 +11,8 @@ import { ipv4Of } from "./ipv4-net.ts";
 
 /** Largest MTU of IPv4 (IP_MAX_MTU). */
 const IP_MAX_MTU = 0xffff;
+/** How long a redirect holds (ip_rt_gc_timeout). */
+const REDIRECT_LIFE_NS = 300 * SEC;
 /** Exceptions kept before the oldest make room. */
 const EXCEPTIONS_MAX = 20480;
 
@@ -70,6 +72,30 @@ export class RouteExceptions {
     return e === null || e.redirect === null ? dst : e.redirect;
   }
 
+  /** A path MTU that was that of the device follows it, one above it shrinks, and a fixed one is free (fib_nhc_update_mtu). */
+  deviceMtuChanged(dev: NetDevice, oldMtu: number): void {
+    for (const list of this.byDaddr.values())
+      for (const e of list) {
+        if (e.dev !== dev || e.pmtu === 0) continue;
+        if (e.locked) {
+          if (dev.mtu > e.pmtu) continue;
+          e.locked = false;
+        } else if (dev.mtu >= e.pmtu && oldMtu !== e.pmtu) continue;
+        e.pmtu = dev.mtu;
+      }
+  }
+
+  /** Forgets what was learnt about next hops that no route has any more: it goes with them (fib_info_put). */
+  retain(isUsed: (dev: NetDevice, gateway: number) => boolean): void {
+    for (const [daddr, list] of this.byDaddr) {
+      const kept = list.filter((e) => isUsed(e.dev, e.gateway));
+      if (kept.length === list.length) continue;
+      for (const e of list) if (e.redirect !== null && !kept.includes(e)) this.redirects--;
+      if (kept.length === 0) this.byDaddr.delete(daddr);
+      else this.byDaddr.set(daddr, kept);
+    }
+  }
+
   /** Forgets all (ip route flush cache). */
   clear(): void {
     this.byDaddr.clear();
@@ -82,10 +108,10 @@ export class RouteExceptions {
   }
 }
 
-/** The exception that holds now for `daddr`, for `ip route get`; null when none or aged. */
+/** The exception that holds now for `daddr`; null when none or aged. */
 export function routeExceptionOf(ns: NetNs, dst: Dst, daddr: number): RouteException | null {
   const e = ipv4Of(ns).exceptions.find(dst, daddr);
-  return e !== null && e.pmtu !== 0 && ns.kernel.sim.now < e.expiresNs ? e : null;
+  return e !== null && ns.kernel.sim.now < e.expiresNs ? e : null;
 }
 
 /** Path MTU of packets to `daddr` by that route, bytes: learnt, of the route, or of the device (ipv4_mtu). */
@@ -135,6 +161,7 @@ export function updateRedirect(ns: NetNs, dst: Dst, daddr: number, gateway: numb
   const net = ipv4Of(ns);
   const e = net.exceptions.findOrMake(dst, daddr);
   if (e.redirect === null) net.exceptions.redirects++;
+  e.expiresNs = ns.kernel.sim.now + REDIRECT_LIFE_NS;
   e.redirect = new Dst(dst.type, dst.dev, gateway, dst.prefSrc, dst.mtu);
   net.flushRoutes();
 }

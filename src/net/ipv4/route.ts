@@ -305,13 +305,9 @@ function routeOutputSlow(
   if (dev !== undefined && (isMulticast(daddr) || daddr === -1)) return linkDst(dev, daddr);
   const to = daddr !== 0 ? daddr : saddr !== 0 ? saddr : INADDR_LOOPBACK;
   const found = fibLookup(net.ns, net.rules, to, saddr, tos, 1, daddr === 0 ? 0 : oif, mark);
-  if (found === null) {
+  if (found === null || found.outDst === null) {
     if (dev !== undefined) return linkDst(dev, daddr);
-    net.routeError = "ENETUNREACH";
-    return null;
-  }
-  if (found.outDst === null) {
-    net.routeError = errnoOf(found.type);
+    net.routeError = found === null ? "ENETUNREACH" : errnoOf(found.type);
     return null;
   }
   return mkrouteOutput(net, found.outDst, daddr, saddr);

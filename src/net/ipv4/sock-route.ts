@@ -1,6 +1,7 @@
 /** Routes of sockets: looked up once and kept until the tables change (sk_dst_check, ip_route_connect). */
 import { SysError } from "../../util/errors.ts";
 import { type Dst, RTN_BROADCAST } from "../core/dst.ts";
+import { ipOptionsHop } from "./ip-options.ts";
 import { ipv4Of } from "./ipv4-net.ts";
 import { ipRouteOutput, routeSource } from "./route.ts";
 import { dstMtu } from "./route-exception.ts";
@@ -11,7 +12,7 @@ export function skDstCheck(sk: Sock): Dst | null {
   const generation = ipv4Of(sk.ns).routeGeneration;
   if (sk.dst !== null && sk.dstGeneration === generation) return sk.dst;
   const oif = sk.boundDev === null ? 0 : sk.boundDev.ifindex;
-  sk.dst = ipRouteOutput(sk.ns, sk.daddr, sk.saddr, oif, sk.mark, sk.tos);
+  sk.dst = ipRouteOutput(sk.ns, ipOptionsHop(sk.opt, sk.daddr), sk.saddr, oif, sk.mark, sk.tos);
   sk.dstGeneration = generation;
   return sk.dst;
 }

@@ -6,8 +6,10 @@
 import { WaitQueue } from "../../sim/wait-queue.ts";
 import { type Errno, SysError } from "../../util/errors.ts";
 import { hash3 } from "../../util/hash.ts";
+import { Pinned } from "../../util/pinned.ts";
 import type { Prng } from "../../util/prng.ts";
 import type { Dst } from "../core/dst.ts";
+import type { IpOptionsData } from "../core/ip-options.ts";
 import type { NetDevice } from "../core/net-device.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import type { Skb } from "../core/skb.ts";
@@ -85,6 +87,8 @@ export class Sock {
   /** 0: the default of the namespace. */
   ttl = 0;
   pmtuDisc: PmtuDiscovery = IP_PMTUDISC_WANT;
+  /** IP options of its packets (inet_opt). */
+  opt: IpOptionsData | null = null;
   reuseAddr = false;
   reusePort = false;
   /** The port was asked for by bind, so that no connection may choose it for itself (SOCK_BINDPORT_LOCK). */
@@ -106,6 +110,8 @@ export class Sock {
   /** Next socket in the same bucket of a table. */
   hashNext: Sock | null = null;
   closed = false;
+  /** A system call holds the socket (sock_owned_by_user). */
+  owned = false;
   /** Was bound to [::] and takes IPv4 too; only shown (`*:80` in `ss`). */
   dualStack = false;
 
@@ -132,7 +138,7 @@ export class Sock {
 export class SockNet {
   readonly ns: NetNs;
   /** Source ports that the next sockets take instead of chosen ones, first to last. */
-  readonly pinnedPorts: number[] = [];
+  pinnedPorts = new Pinned<number>();
   readonly prng: Prng;
   /** Key of the hashes of this namespace. */
   readonly key: number;
@@ -183,7 +189,7 @@ export class SockNet {
    * distances from the range's start first; `isFree` decides. 0 when none is free.
    */
   connectPort(sk: Sock, isFree: (port: number) => boolean): number {
-    const pinned = sk.usesPins ? this.pinnedPorts.shift() : undefined;
+    const pinned = sk.usesPins ? this.pinnedPorts.take(this.ns.kernel.sim.now) : undefined;
     if (pinned !== undefined) return pinned;
     const { saddr, daddr, dport } = sk;
     const [low, high] = ipv4Of(this.ns).localPortRange;
@@ -206,7 +212,7 @@ export class SockNet {
 
   /** A free port for bind(0) (inet_csk_find_open_port): odd distances from the range's start first. 0 when none is free. */
   openPort(sk: Sock, isFree: (port: number) => boolean): number {
-    const pinned = sk.usesPins ? this.pinnedPorts.shift() : undefined;
+    const pinned = sk.usesPins ? this.pinnedPorts.take(this.ns.kernel.sim.now) : undefined;
     if (pinned !== undefined) return pinned;
     const [low, high] = ipv4Of(this.ns).localPortRange;
     const span = high + 1 - low;

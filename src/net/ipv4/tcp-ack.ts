@@ -3,6 +3,7 @@ import { TCP_SYN } from "../../wire/tcp.ts";
 import type { TcpOptions } from "../../wire/tcp-options.ts";
 import { neighConfirm } from "./neighbour.ts";
 import { inCwndReduction, tcpCongAvoid, tcpCwndReduction } from "./tcp-cong.ts";
+import { hystartAcked } from "./tcp-hystart.ts";
 import { TCPCB_EVER_RETRANS, TCPCB_LOST, TCPCB_SACKED_ACKED, TCPCB_SACKED_RETRANS } from "./tcp-queue.ts";
 import { tcpFastretransAlert, tcpRackAdvance } from "./tcp-recovery.ts";
 import {
@@ -28,8 +29,19 @@ import { tcpXmitRetransmitQueue } from "./tcp-xmit.ts";
 
 const MIN_RTT_WINDOW_NS = 300_000_000_000;
 
+/** The ACK is of something that was never in the window of this connection (RFC 5961 section 5). */
+export const TCP_ACK_TOO_OLD = -2;
+
 /** What the ACK that is being handled did; overwritten by each. */
-const result = { rttNs: -1, acked: 0, delivered: 0, dsack: false, sackedNew: false, synAcked: false };
+const result = {
+  rttNs: -1,
+  caRttNs: -1,
+  acked: 0,
+  delivered: 0,
+  dsack: false,
+  sackedNew: false,
+  synAcked: false,
+};
 
 /** A segment may move the window if it is not older than the one that set it (tcp_may_update_window). */
 function mayUpdateWindow(sk: TcpSock, ack: number, seq: number, window: number): boolean {
@@ -64,8 +76,14 @@ function sackBlock(sk: TcpSock, left: number, right: number): void {
     result.delivered++;
     result.sackedNew = true;
     tcpRackAdvance(sk, state, queue.end[i], queue.sentNs[i]);
-    if ((state & TCPCB_EVER_RETRANS) === 0) result.rttNs = sk.ns.kernel.sim.now - queue.sentNs[i];
+    if ((state & TCPCB_EVER_RETRANS) === 0) takeSample(sk, i);
   }
+}
+
+/** Round trips of what an ACK tells of: of the oldest segment for the timer, of the newest for the window's growth. */
+function takeSample(sk: TcpSock, i: number): void {
+  result.caRttNs = sk.ns.kernel.sim.now - sk.queue.sentNs[i];
+  if (result.rttNs < 0) result.rttNs = result.caRttNs;
 }
 
 function hasSackedAbove(sk: TcpSock, index: number): boolean {
@@ -111,7 +129,7 @@ function recordAcked(sk: TcpSock, i: number): void {
   else {
     result.delivered++;
     tcpRackAdvance(sk, state, queue.end[i], queue.sentNs[i]);
-    if ((state & TCPCB_EVER_RETRANS) === 0) result.rttNs = sk.ns.kernel.sim.now - queue.sentNs[i];
+    if ((state & TCPCB_EVER_RETRANS) === 0) takeSample(sk, i);
   }
   if ((state & TCPCB_LOST) !== 0) sk.lostOut--;
   if ((queue.flags[i] & TCP_SYN) !== 0) {
@@ -130,7 +148,7 @@ function cleanRtxQueue(sk: TcpSock, ack: number): void {
       break;
     }
     recordAcked(sk, i);
-    queue.head++;
+    queue.shift();
   }
   if (sk.sackHigh !== 0 && !after(sk.sackHigh, ack)) sk.sackHigh = 0;
 }
@@ -148,17 +166,19 @@ function renoSacks(sk: TcpSock, acked: number, duplicate: boolean): void {
 /** Takes a round trip sample from a first transmission, or from the echoed timestamp (tcp_ack_update_rtt). */
 function updateRtt(sk: TcpSock, advanced: boolean): void {
   let us = result.rttNs >= 0 ? Math.floor(result.rttNs / 1000) : -1;
+  let caUs = Math.floor(result.caRttNs / 1000);
   if (us < 0 && advanced && sk.sawTstamp && sk.rcvTsEcr !== 0) {
     const ms = (sk.timestamp() - sk.rcvTsEcr) | 0;
     if (ms >= 0 && ms < 2_000_000) us = Math.max(ms, 1) * 1000;
+    caUs = us;
   }
   if (us < 0) return;
   const { now } = sk.ns.kernel.sim;
-  if (us <= sk.minRttUs || now - sk.minRttStampNs > MIN_RTT_WINDOW_NS) {
-    sk.minRttUs = us;
+  if (caUs <= sk.minRttUs || now - sk.minRttStampNs > MIN_RTT_WINDOW_NS) {
+    sk.minRttUs = caUs;
     sk.minRttStampNs = now;
   }
-  sk.cubic.acked(us);
+  hystartAcked(sk, caUs);
   tcpRttEstimator(sk, us);
   tcpSetRto(sk);
   sk.backoff = 0;
@@ -216,12 +236,14 @@ export function tcpAck(
 ): number {
   const priorUna = sk.sndUna;
   result.rttNs = -1;
+  result.caRttNs = -1;
   result.acked = 0;
   result.delivered = 0;
   result.dsack = false;
   result.sackedNew = false;
   result.synAcked = false;
   if (before(ack, priorUna)) {
+    if (before(ack, (priorUna - Math.min(sk.maxWindow, sk.bytesAcked)) | 0)) return TCP_ACK_TOO_OLD;
     if (sacks !== null && sacks.sackCount > 0 && sk.queue.inFlight > 0) {
       sackTag(sk, sacks, ack);
       finishAck(sk, false);
@@ -234,6 +256,7 @@ export function tcpAck(
   const windowUpdate = updateWindow(sk, ack, seq, window);
   if (advanced) {
     sk.retransmits = 0;
+    sk.bytesAcked += (ack - priorUna) >>> 0;
     sk.sndUna = ack;
   }
   sk.probesOut = 0;

@@ -1,6 +1,6 @@
 /**
- * CUBIC (RFC 9438, net/ipv4/tcp_cubic.c) with HyStart left out of the start: windows in segments, times in ms steps as
- * the kernel counts them.
+ * CUBIC (RFC 9438, net/ipv4/tcp_cubic.c): windows in segments, times in ms steps as the kernel counts them. What ends slow
+ * start stands in `tcp-hystart.ts`.
  */
 const BETA = 717;
 const BETA_SCALE = 1024;
@@ -18,6 +18,13 @@ export class CubicState {
   epochStartMs = 0;
   ackCnt = 0;
   tcpCwnd = 0;
+  /** HyStart: whether it ended slow start; the round's begin, its last ACK, end, least round trip and samples. */
+  found = false;
+  roundStartNs = 0;
+  lastAckNs = 0;
+  endSeq = 0;
+  currRttUs = 0;
+  sampleCnt = 0;
 
   reset(): void {
     this.cnt = 0;
@@ -30,17 +37,13 @@ export class CubicState {
     this.epochStartMs = 0;
     this.ackCnt = 0;
     this.tcpCwnd = 0;
+    this.found = false;
   }
 
   /** Idle time does not count as growth time (cubictcp_cwnd_event, CA_EVENT_TX_START). */
   txStart(idleMs: number, nowMs: number): void {
     if (this.epochStartMs === 0 || idleMs <= 0) return;
     this.epochStartMs = Math.min(nowMs, this.epochStartMs + idleMs);
-  }
-
-  /** A round trip sample (cubictcp_acked). */
-  acked(rttUs: number): void {
-    if (rttUs > 0 && (this.delayMinUs === 0 || rttUs < this.delayMinUs)) this.delayMinUs = rttUs;
   }
 
   /** Slow start threshold after a loss (cubictcp_recalc_ssthresh). */

@@ -14,11 +14,17 @@ import {
   TCP_SYN_SENT,
   TCP_TIME_WAIT,
 } from "./sock.ts";
-import { tcpAck } from "./tcp-ack.ts";
+import { TCP_ACK_TOO_OLD, tcpAck } from "./tcp-ack.ts";
 import { oowLimited, TCP_TIMEWAIT_NS, tcpTimeWait } from "./tcp-minisocks.ts";
 import { tcpOf } from "./tcp-net.ts";
 import { tcpSendAck, tcpTransmit } from "./tcp-output.ts";
-import { tcpAckSndCheck, tcpDataQueue, tcpEnterQuickack, tcpRcvRttMeasureTs } from "./tcp-receive.ts";
+import {
+  tcpAckSndCheck,
+  tcpDataQueue,
+  tcpEnterQuickack,
+  tcpPruneOfo,
+  tcpRcvRttMeasureTs,
+} from "./tcp-receive.ts";
 import { tcpRttEstimator } from "./tcp-rto.ts";
 import type { TcpSegment } from "./tcp-segment.ts";
 import { ACK_SCHED, after, before, RCV_SHUTDOWN, SEND_SHUTDOWN, type TcpSock } from "./tcp-sock.ts";
@@ -131,6 +137,7 @@ function tcpFin(sk: TcpSock): void {
     tcpSendAck(sk);
     endInTimeWait(sk);
   }
+  tcpPruneOfo(sk);
   sk.wq.wake();
 }
 
@@ -148,7 +155,7 @@ function takeAck(sk: TcpSock, seg: TcpSegment): number {
 /** New room for a writer that waits (tcp_check_space, sk_stream_write_space). */
 function checkSpace(sk: TcpSock): void {
   if (!sk.noSpace) return;
-  if (sk.caState === 0 && sk.queue.inFlight < sk.sndCwnd && !sk.sndBufLocked) tcpSndbufExpand(sk);
+  if (!sk.sndBufLocked && sk.packetsInFlight() < sk.sndCwnd) tcpSndbufExpand(sk);
   const used = sk.queue.memory(sk.sndUna, sk.writeSeq);
   if (sk.sndBuf - used < used >> 1) return;
   sk.noSpace = false;
@@ -166,7 +173,9 @@ export function tcpRcvEstablished(sk: TcpSock, skb: Skb, seg: TcpSegment): void 
       return;
     }
   }
-  if (takeAck(sk, seg) < 0) {
+  const taken = takeAck(sk, seg);
+  if (taken < 0) {
+    if (taken === TCP_ACK_TOO_OLD) sendChallengeAck(sk);
     skb.drop(DROP.TCP_INVALID);
     return;
   }
@@ -209,8 +218,8 @@ function finAcked(sk: TcpSock, seg: TcpSegment): boolean {
   const fin = (seg.flags & TCP_FIN) !== 0;
   if (seg.endSeq !== seg.seq && after((seg.endSeq - (fin ? 1 : 0)) | 0, sk.rcvNxt)) return false;
   const timeout = tcpOf(sk.ns).finTimeoutSec * 1e9;
-  if (timeout > TCP_TIMEWAIT_NS) sk.keepTimer.armIn(timeout - TCP_TIMEWAIT_NS);
-  else if (fin) sk.keepTimer.armIn(timeout);
+  if (timeout > TCP_TIMEWAIT_NS) sk.keepTimer.armAt(sk.ns.kernel.timerNs(timeout - TCP_TIMEWAIT_NS));
+  else if (fin) sk.keepTimer.armAt(sk.ns.kernel.timerNs(timeout));
   else {
     tcpTimeWait(sk, TCP_FIN_WAIT2, timeout);
     tcpDone(sk);

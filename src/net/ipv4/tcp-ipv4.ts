@@ -38,7 +38,7 @@ import {
 } from "./tcp-minisocks.ts";
 import { tcpOf } from "./tcp-net.ts";
 import { tcpMarkLost } from "./tcp-recovery.ts";
-import { tcpSendReply, tcpSendReset } from "./tcp-reply.ts";
+import { echoOptions, tcpSendReply, tcpSendReset } from "./tcp-reply.ts";
 import { REQ_DROP, REQ_RESET, reqDrop, reqQueueAdd, tcpCheckReq, tcpConnRequest } from "./tcp-request.ts";
 import { segment, type TcpSegment } from "./tcp-segment.ts";
 import { before, type TcpSock } from "./tcp-sock.ts";
@@ -76,8 +76,16 @@ function tcpV4Rcv(ns: NetNs, skb: Skb): void {
     return;
   }
   if (skb.trace !== null) skb.trace.add(TRACE_LOCAL, 0, 0, sk);
-  if (sk.state === TCP_ESTABLISHED) tcpRcvEstablished(sk as TcpSock, skb, seg);
+  if (sk.owned) (sk as TcpSock).backlogQueue.push(skb);
+  else if (sk.state === TCP_ESTABLISHED) tcpRcvEstablished(sk as TcpSock, skb, seg);
   else rcvOther(ns, sk, skb, seg);
+}
+
+/** A segment that waited for a system call to end. Takes the packet. */
+export function tcpV4BacklogRcv(sk: TcpSock, skb: Skb): void {
+  segment.parse(skb);
+  if (sk.state === TCP_ESTABLISHED) tcpRcvEstablished(sk, skb, segment);
+  else rcvOther(sk.ns, sk, skb, segment);
 }
 
 /** A segment for a socket that is not established. */
@@ -98,7 +106,7 @@ function rcvListen(sk: TcpSock, skb: Skb, seg: TcpSegment, isn: number): void {
     skb.dst !== null &&
     skb.dst.type === RTN_LOCAL
   ) {
-    tcpConnRequest(sk, seg, isn);
+    tcpConnRequest(sk, skb, seg, isn);
     skb.consume();
     return;
   }
@@ -113,7 +121,7 @@ function rcvRequest(ns: NetNs, req: TcpReqSock, skb: Skb, seg: TcpSegment): void
     skb.drop(DROP.NO_SOCKET);
     return;
   }
-  const child = tcpCheckReq(req, seg);
+  const child = tcpCheckReq(req, skb, seg);
   if (child === REQ_DROP || child === REQ_RESET) {
     if (child === REQ_RESET) tcpSendReset(ns, skb, seg);
     skb.drop(DROP.TCP_INVALID);
@@ -141,7 +149,8 @@ function rcvTimewait(ns: NetNs, tw: TcpTimewaitSock, skb: Skb, seg: TcpSegment):
     ackOptions.timestamps = tw.tsRecentStampNs >= 0;
     ackOptions.tsVal = tw.timestamp();
     ackOptions.tsEcr = tw.tsRecent;
-    tcpSendReply(ns, tw, tw.sndNxt, tw.rcvNxt, TCP_ACK, tw.rcvWnd >>> tw.rcvWscale, ackOptions);
+    if (echoOptions(ns, skb, tw))
+      tcpSendReply(ns, tw, tw.sndNxt, tw.rcvNxt, TCP_ACK, tw.rcvWnd >>> tw.rcvWscale, ackOptions);
   } else if (what === TCP_TW_RST) {
     tcpSendReset(ns, skb, seg);
     tw.kill();

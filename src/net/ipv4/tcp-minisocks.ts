@@ -105,7 +105,11 @@ export function tcpTimeWait(sk: TcpSock, substate: TcpState, timeoutNs: number):
   net.hash(tw);
   sockOf(sk.ns).hold(tw);
   const least = sk.rtoNs * 3.5;
-  tw.timer.armIn(substate === TCP_TIME_WAIT ? TCP_TIMEWAIT_NS : Math.max(timeoutNs, least));
+  armTimewait(tw, substate === TCP_TIME_WAIT ? TCP_TIMEWAIT_NS : Math.max(timeoutNs, least));
+}
+
+function armTimewait(tw: TcpTimewaitSock, delayNs: number): void {
+  tw.timer.armAt(tw.ns.kernel.timerNs(delayNs));
 }
 
 /** What to do with a segment for a TIME-WAIT socket. */
@@ -144,7 +148,7 @@ function finWait2(tw: TcpTimewaitSock, seg: TcpSegment, pawsReject: boolean): nu
   tw.substate = TCP_TIME_WAIT;
   tw.rcvNxt = seg.endSeq;
   if (seg.options.timestamps) tw.tsRecent = seg.options.tsVal;
-  tw.timer.armIn(TCP_TIMEWAIT_NS);
+  armTimewait(tw, TCP_TIMEWAIT_NS);
   return TCP_TW_ACK;
 }
 
@@ -157,13 +161,13 @@ export function tcpTimewaitProcess(tw: TcpTimewaitSock, seg: TcpSegment): number
   if (tw.substate === TCP_FIN_WAIT2) return finWait2(tw, seg, pawsReject);
   if (!pawsReject && seg.seq === tw.rcvNxt && (seg.seq === seg.endSeq || reset)) {
     if (reset) tw.kill();
-    else tw.timer.armIn(TCP_TIMEWAIT_NS);
+    else armTimewait(tw, TCP_TIMEWAIT_NS);
     return TCP_TW_SUCCESS;
   }
   const plainSyn = (seg.flags & (TCP_SYN | TCP_RST | TCP_ACK)) === TCP_SYN;
   const newer = after(seg.seq, tw.rcvNxt) || (saw && ((tw.tsRecent - seg.options.tsVal) | 0) < 0);
   if (plainSyn && !pawsReject && newer) return TCP_TW_SYN;
   if (reset) return TCP_TW_SUCCESS;
-  if (pawsReject || (seg.flags & TCP_ACK) !== 0) tw.timer.armIn(TCP_TIMEWAIT_NS);
+  if (pawsReject || (seg.flags & TCP_ACK) !== 0) armTimewait(tw, TCP_TIMEWAIT_NS);
   return oowLimited(tw, seg) ? TCP_TW_SUCCESS : TCP_TW_ACK;
 }

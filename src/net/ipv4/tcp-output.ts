@@ -2,6 +2,7 @@
 import { csumFold, csumPartial, pseudoHeaderSum } from "../../wire/checksum.ts";
 import { IP_HLEN, IPPROTO_TCP } from "../../wire/ipv4.ts";
 import { TCP_ACK, TCP_HLEN, TCP_PSH, TCP_RST, TCP_SYN } from "../../wire/tcp.ts";
+import { ipOptionsBuild, ipOptionsHop } from "./ip-options.ts";
 import { ipBuildHeader, ipLocalOut } from "./ip-output.ts";
 import { ipv4Of } from "./ipv4-net.ts";
 import { skbSetRoute } from "./route.ts";
@@ -99,12 +100,15 @@ export function tcpTransmit(sk: TcpSock, seq: number, len: number, flags: number
   if (len > 0) tcpEventDataSent(sk);
   tcpOf(ns).outSegs++;
   sk.wstampNs = ns.kernel.sim.now;
-  skbSetRoute(skb, dst, sk.daddr);
+  const { opt } = sk;
+  skbSetRoute(skb, dst, ipOptionsHop(opt, sk.daddr));
   skb.sk = sk;
   skb.mark = sk.mark;
   const id = sk.inetId;
   sk.inetId = (id + 1) & 0xffff;
-  ipBuildHeader(skb, sk.saddr, sk.daddr, IPPROTO_TCP, sk.tos, sk.ttl || ipv4Of(ns).defaultTtl, true, id);
+  const ttl = sk.ttl || ipv4Of(ns).defaultTtl;
+  ipBuildHeader(skb, sk.saddr, sk.daddr, IPPROTO_TCP, sk.tos, ttl, true, id, opt === null ? 0 : opt.optlen);
+  if (opt !== null) ipOptionsBuild(ns, skb, opt, sk.daddr);
   ipLocalOut(ns, skb);
   return true;
 }
@@ -152,7 +156,7 @@ export function tcpSendDelayedAck(sk: TcpSock): void {
   }
   sk.ackPending |= ACK_SCHED | ACK_TIMER;
   sk.ackTimeoutNs = due;
-  sk.delackTimer.armAt(due);
+  sk.delackTimer.armAt(sk.ns.kernel.timerNs(due - now));
 }
 
 /** Notes that the first record not yet sent is in flight now (tcp_event_new_data_sent). */

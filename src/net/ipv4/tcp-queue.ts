@@ -11,13 +11,18 @@ import { TCP_FIN, TCP_SYN } from "../../wire/tcp.ts";
 export const TCPCB_SACKED_ACKED = 1;
 export const TCPCB_SACKED_RETRANS = 2;
 export const TCPCB_LOST = 4;
+/** The record is the last of its buffer: a super packet is one buffer (sk_buff) but several records once it is sent. */
+export const TCPCB_SKB_END = 8;
 export const TCPCB_EVER_RETRANS = 0x80;
 
 const FIRST_BYTES = 4096;
 const FIRST_RECORDS = 16;
-const RECORD_OVERHEAD = 1280;
+/** Memory of a buffer beside its data: the sk_buff and a kmalloc-1024 head (SKB_TRUESIZE in tcp_stream_alloc_skb). */
+export const SKB_OVERHEAD = 1280;
 
 export class TcpWriteQueue {
+  /** Buffers that hold the records. */
+  skbs = 0;
   /** Index of the first record, of the first not sent, and one past the last; they only grow. */
   head = 0;
   sent = 0;
@@ -57,10 +62,15 @@ export class TcpWriteQueue {
     return this.sent - this.head;
   }
 
+  /** Buffers in flight, of {@link inFlight} segments. */
+  get skbsInFlight(): number {
+    return this.skbs - (this.tail - this.sent);
+  }
+
   /** Memory that the queue is charged with, bytes (sk_wmem_queued). */
   memory(sndUna: number, writeSeq: number): number {
     const bytes = (writeSeq - sndUna) | 0;
-    return bytes <= 0 ? 0 : bytes + (1 + (bytes >> 14)) * RECORD_OVERHEAD;
+    return bytes <= 0 ? 0 : bytes + this.skbs * SKB_OVERHEAD;
   }
 
   /** Adds a record behind the last. */
@@ -70,8 +80,15 @@ export class TcpWriteQueue {
     this.seq[i] = seq;
     this.end[i] = end;
     this.flags[i] = flags;
-    this.state[i] = 0;
+    this.state[i] = TCPCB_SKB_END;
     this.sentNs[i] = 0;
+    this.skbs++;
+  }
+
+  /** Takes the first record out: it is acknowledged. */
+  shift(): void {
+    if ((this.state[this.head & this.mask] & TCPCB_SKB_END) !== 0) this.skbs--;
+    this.head++;
   }
 
   /** Stores `count` bytes of `data` from `from` on as the stream's bytes from `seq` on; `una` is the oldest still needed. */
@@ -94,7 +111,7 @@ export class TcpWriteQueue {
     if (first < count) out.set(bytes.subarray(0, count - first), at + first);
   }
 
-  /** Cuts record `index` after `count` data bytes; PSH and FIN go to the second part (tcp_fragment). */
+  /** Cuts record `index` after `count` data bytes into two buffers; PSH and FIN go to the second (tcp_fragment). */
   split(index: number, count: number, pshFin: number): void {
     if (this.tail - this.head > this.mask) this.growRecords();
     const { mask, seq, end, flags, state, sentNs } = this;
@@ -118,7 +135,16 @@ export class TcpWriteQueue {
     flags[b] = flags[a] & ~TCP_SYN;
     flags[a] &= ~pshFin;
     state[b] = state[a];
+    state[a] |= TCPCB_SKB_END;
     sentNs[b] = sentNs[a];
+    this.skbs++;
+  }
+
+  /** The same within one buffer: what is cut leaves as one super packet. */
+  splitSegment(index: number, count: number, pshFin: number): void {
+    this.split(index, count, pshFin);
+    this.state[index & this.mask] &= ~TCPCB_SKB_END;
+    this.skbs--;
   }
 
   /** Forgets everything. */
@@ -126,6 +152,7 @@ export class TcpWriteQueue {
     this.head = 0;
     this.sent = 0;
     this.tail = 0;
+    this.skbs = 0;
     this.bytes = new Uint8Array(0);
   }
 

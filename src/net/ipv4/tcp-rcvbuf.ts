@@ -4,7 +4,7 @@ import { tcpSendAck } from "./tcp-output.ts";
 import { ACK_PUSHED, ACK_PUSHED2, ACK_SCHED, RCV_SHUTDOWN, type TcpSock } from "./tcp-sock.ts";
 import { tcpNewWindow, tcpWinFromSpace } from "./tcp-window.ts";
 
-/** The reader took data: the buffer may grow with what it takes in a round trip (tcp_rcv_space_adjust). */
+/** The reader took data of one segment: the buffer may grow with what it takes in a round trip (tcp_rcv_space_adjust). */
 export function tcpRcvSpaceAdjust(sk: TcpSock): void {
   const { now } = sk.ns.kernel.sim;
   const timeUs = Math.floor((now - sk.rcvqTimeNs) / 1000);

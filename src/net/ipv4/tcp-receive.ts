@@ -141,8 +141,8 @@ function queueRcv(sk: TcpSock, skb: Skb, end: number): void {
   sk.receiveQueue.push(skb);
 }
 
-/** Drops out-of-order segments to make room (tcp_prune_ofo_queue). */
-function pruneOfo(sk: TcpSock): void {
+/** Drops out-of-order segments: to make room (tcp_prune_ofo_queue), or since nothing can follow a FIN (tcp_fin). */
+export function tcpPruneOfo(sk: TcpSock): void {
   let skb = sk.ofoHead;
   while (skb !== null) {
     const next: Skb | null = skb.next;
@@ -280,7 +280,7 @@ export function tcpDataQueue(sk: TcpSock, skb: Skb, seg: TcpSegment, fin: FinHan
     dataQueueOfo(sk, skb, seg);
     return;
   }
-  if (sk.rmemAlloc > sk.rcvBuf && sk.ofoHead !== null) pruneOfo(sk);
+  if (sk.rmemAlloc > sk.rcvBuf && sk.ofoHead !== null) tcpPruneOfo(sk);
   if (sk.rmemAlloc > sk.rcvBuf && sk.receiveQueue.length > 0) {
     skb.drop(DROP.SOCKET_RCVBUFF);
     sk.wq.wake();
@@ -346,6 +346,6 @@ function compressAck(sk: TcpSock): void {
 /** Frees everything that waits to be read. */
 export function tcpPurgeReceive(sk: TcpSock): void {
   sk.receiveQueue.purge();
-  pruneOfo(sk);
+  tcpPruneOfo(sk);
   sk.rmemAlloc = 0;
 }

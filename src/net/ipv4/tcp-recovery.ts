@@ -1,7 +1,9 @@
 /** What is lost: RACK (RFC 8985, net/ipv4/tcp_recovery.c), and the congestion states (tcp_fastretrans_alert). */
+import { JIFFY_NS } from "../../sim/timer-wheel.ts";
 import { tcpEndCwndReduction, tcpInitCwndReduction, tcpUndoCwndReduction } from "./tcp-cong.ts";
+import { hystartReset } from "./tcp-hystart.ts";
 import { TCPCB_EVER_RETRANS, TCPCB_LOST, TCPCB_SACKED_ACKED, TCPCB_SACKED_RETRANS } from "./tcp-queue.ts";
-import { tcpResetXmitTimer } from "./tcp-rto.ts";
+import { TCP_TIMEOUT_MIN_NS, tcpResetXmitTimer } from "./tcp-rto.ts";
 import {
   before,
   TCP_CA_CWR,
@@ -74,7 +76,9 @@ function detectLoss(sk: TcpSock): number {
 /** After SACKs or ACKs: marks lost segments, arms the timer for those that may still come (tcp_rack_mark_lost). */
 export function tcpRackMarkLost(sk: TcpSock): void {
   const timeout = detectLoss(sk);
-  if (timeout > 0) tcpResetXmitTimer(sk, TIME_REO_TIMEOUT, (timeout + 2000) * 1000);
+  if (timeout === 0) return;
+  const waitNs = Math.ceil((timeout * 1000) / JIFFY_NS) * JIFFY_NS;
+  tcpResetXmitTimer(sk, TIME_REO_TIMEOUT, waitNs + TCP_TIMEOUT_MIN_NS);
 }
 
 /** Without SACK: the third duplicate ACK, or an ACK of a part in recovery, tells of the first segment (tcp_newreno_mark_lost). */
@@ -132,6 +136,8 @@ export function tcpEnterLoss(sk: TcpSock): void {
   sk.sndCwndCnt = 0;
   sk.sndCwndStampNs = sk.ns.kernel.sim.now;
   sk.caState = TCP_CA_LOSS;
+  sk.cubic.reset();
+  hystartReset(sk);
   sk.highSeq = sk.sndNxt;
   sk.tlpHighSeq = 0;
 }

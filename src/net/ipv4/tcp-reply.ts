@@ -3,9 +3,11 @@ import { IP_HLEN, IPPROTO_TCP, ipTos, l4ChecksumSet } from "../../wire/ipv4.ts";
 import { TCP_ACK, TCP_FIN, TCP_HLEN, TCP_RST, TCP_SYN } from "../../wire/tcp.ts";
 import { type TcpOptions, tcpOptionsLen, writeTcpOptions } from "../../wire/tcp-options.ts";
 import { RTN_LOCAL } from "../core/dst.ts";
+import { IpOptionsData } from "../core/ip-options.ts";
 import type { NetDevice } from "../core/net-device.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import type { Skb } from "../core/skb.ts";
+import { ipOptionsBuild, ipOptionsEcho, ipOptionsHop } from "./ip-options.ts";
 import { ipBuildHeader, ipLocalOut } from "./ip-output.ts";
 import { ipv4Of } from "./ipv4-net.ts";
 import { ipRouteOutput, skbSetRoute } from "./route.ts";
@@ -23,6 +25,8 @@ export interface ReplyAddress {
   mark: number;
   tos: number;
   boundDev: NetDevice | null;
+  /** IP options, those of {@link echoOptions} where a segment is answered. */
+  opt: IpOptionsData | null;
   /** Flow hash of a request's SYN-ACK, the same that its connection has later (tcp_make_synack); 0 when none. */
   txHash: number;
 }
@@ -35,8 +39,24 @@ const replyTo: ReplyAddress = {
   mark: 0,
   tos: 0,
   boundDev: null,
+  opt: null,
   txHash: 0,
 };
+
+/** Options of the answer to a segment. */
+const replyOptions = new IpOptionsData();
+
+/**
+ * Options that answer those of a segment (ip_send_unicast_reply), valid until the next call: null for most. False: they cannot
+ * be answered, and so is the segment not.
+ */
+export function echoOptions(ns: NetNs, skb: Skb, to: ReplyAddress): boolean {
+  to.opt = null;
+  if (skb.opt === null) return true;
+  if (!ipOptionsEcho(ns, replyOptions, skb, skb.opt)) return false;
+  if (replyOptions.optlen !== 0) to.opt = replyOptions;
+  return true;
+}
 
 /** Sends a segment without data: DF, IP id 0. Nothing when there is no route. */
 export function tcpSendReply(
@@ -49,7 +69,9 @@ export function tcpSendReply(
   options: TcpOptions | null,
 ): void {
   const oif = to.boundDev === null ? 0 : to.boundDev.ifindex;
-  const dst = ipRouteOutput(ns, to.daddr, to.saddr, oif, to.mark);
+  const { opt } = to;
+  const hop = ipOptionsHop(opt, to.daddr);
+  const dst = ipRouteOutput(ns, hop, to.saddr, oif, to.mark);
   if (dst === null) return;
   const headerLen = TCP_HLEN + (options === null ? 0 : tcpOptionsLen(options));
   const skb = ns.kernel.pool.alloc(IP_HLEN + headerLen);
@@ -66,11 +88,14 @@ export function tcpSendReply(
   view.setInt32(off + 16, 0);
   if (options !== null) writeTcpOptions(view, off + TCP_HLEN, options);
   tcpOf(ns).outSegs++;
-  skbSetRoute(skb, dst, to.daddr);
+  skbSetRoute(skb, dst, hop);
   skb.mark = to.mark;
   skb.hash = to.txHash;
-  ipBuildHeader(skb, to.saddr, to.daddr, IPPROTO_TCP, to.tos, ipv4Of(ns).defaultTtl, true, 0);
+  const optlen = opt === null ? 0 : opt.optlen;
+  ipBuildHeader(skb, to.saddr, to.daddr, IPPROTO_TCP, to.tos, ipv4Of(ns).defaultTtl, true, 0, optlen);
+  // The pseudo header has the last station of a source route.
   l4ChecksumSet(skb.bytes, view, skb.data);
+  if (opt !== null) ipOptionsBuild(ns, skb, opt, to.daddr);
   ipLocalOut(ns, skb);
 }
 
@@ -83,6 +108,7 @@ export function tcpSendReset(ns: NetNs, skb: Skb, seg: TcpSegment): void {
   replyTo.sport = seg.dport;
   replyTo.dport = seg.sport;
   replyTo.tos = ipTos(skb.view, skb.netOff) & ~INET_ECN_MASK;
+  if (!echoOptions(ns, skb, replyTo)) return;
   tcpOf(ns).outRsts++;
   if ((seg.flags & TCP_ACK) !== 0) {
     tcpSendReply(ns, replyTo, seg.ack, 0, TCP_RST, 0, null);

@@ -2,13 +2,16 @@
 import { hash4 } from "../../util/hash.ts";
 import { TCP_ACK, TCP_RST, TCP_SYN } from "../../wire/tcp.ts";
 import { TcpOptions } from "../../wire/tcp-options.ts";
+import { IpOptionsData } from "../core/ip-options.ts";
 import type { NetNs } from "../core/net-ns.ts";
+import type { Skb } from "../core/skb.ts";
+import { ipOptionsEcho } from "./ip-options.ts";
 import { sockOf, TCP_LISTEN, TCP_SYN_RECV } from "./sock.ts";
 import { skDstCheck } from "./sock-route.ts";
 import { inWindow, oowLimited, TcpReqSock } from "./tcp-minisocks.ts";
 import { tcpOf } from "./tcp-net.ts";
-import { tcpSendReply } from "./tcp-reply.ts";
-import { TCP_TIMEOUT_INIT_NS } from "./tcp-rto.ts";
+import { echoOptions, tcpSendReply } from "./tcp-reply.ts";
+import { TCP_RTO_MAX_NS, TCP_TIMEOUT_INIT_NS } from "./tcp-rto.ts";
 import type { TcpSegment } from "./tcp-segment.ts";
 import { after, type TcpSock } from "./tcp-sock.ts";
 import { tcpAllocSock } from "./tcp-timer.ts";
@@ -36,7 +39,7 @@ export function secureTcpTsOff(ns: NetNs, saddr: number, daddr: number): number 
 }
 
 /** A SYN for a listener: `isn` is given when it takes over from TIME-WAIT, else 0. The packet stays the caller's. */
-export function tcpConnRequest(listener: TcpSock, seg: TcpSegment, isn: number): void {
+export function tcpConnRequest(listener: TcpSock, skb: Skb, seg: TcpSegment, isn: number): void {
   const { ns } = listener;
   const net = tcpOf(ns);
   if (listener.requests >= Math.max(listener.backlog, 1) || listener.acceptQueue.length > listener.backlog) {
@@ -52,8 +55,9 @@ export function tcpConnRequest(listener: TcpSock, seg: TcpSegment, isn: number):
   req.dport = seg.sport;
   req.boundDev = listener.boundDev;
   req.mark = listener.mark;
+  req.opt = tcpV4SaveOptions(ns, skb);
   const dst = skDstCheck(req);
-  if (dst === null) return;
+  if (dst === null || (dst.gateway !== 0 && req.opt !== null && req.opt.isStrictroute)) return;
   const { options } = seg;
   req.rcvIsn = seg.seq;
   req.mss = options.mss > 0 ? options.mss : 536;
@@ -76,7 +80,14 @@ export function tcpConnRequest(listener: TcpSock, seg: TcpSegment, isn: number):
   net.hash(req);
   req.sentAtNs = ns.kernel.sim.now;
   sendSynAck(req);
-  req.timer.armIn(TCP_TIMEOUT_INIT_NS);
+  req.timer.armAt(ns.kernel.timerNs(TCP_TIMEOUT_INIT_NS));
+}
+
+/** IP options of a connection: those that answer the SYN's (tcp_v4_save_options); null for most. */
+function tcpV4SaveOptions(ns: NetNs, skb: Skb): IpOptionsData | null {
+  if (skb.opt === null || skb.opt.optlen === 0) return null;
+  const opt = new IpOptionsData();
+  return ipOptionsEcho(ns, opt, skb, skb.opt) && opt.optlen !== 0 ? opt : null;
 }
 
 /** Sends the SYN-ACK of a request (tcp_v4_send_synack): no IP id, as no socket counts them. */
@@ -110,7 +121,8 @@ function reqTimer(req: TcpReqSock): void {
 function rtxSynAck(req: TcpReqSock): void {
   req.rethinkTxHash();
   sendSynAck(req);
-  req.timer.armIn(Math.min(TCP_TIMEOUT_INIT_NS * 2 ** req.retransmits, 120_000_000_000));
+  const timeout = Math.min(TCP_TIMEOUT_INIT_NS * 2 ** req.retransmits, TCP_RTO_MAX_NS);
+  req.timer.armAt(req.ns.kernel.timerNs(timeout));
 }
 
 /** Forgets a request (inet_csk_reqsk_queue_drop). */
@@ -127,7 +139,7 @@ export const REQ_DROP = 0;
 export const REQ_RESET = 1;
 
 /** A segment for a request: the new connection that it makes, or REQ_DROP, or REQ_RESET. The packet stays the caller's. */
-export function tcpCheckReq(req: TcpReqSock, seg: TcpSegment): TcpSock | 0 | 1 {
+export function tcpCheckReq(req: TcpReqSock, skb: Skb, seg: TcpSegment): TcpSock | 0 | 1 {
   const { options, flags } = seg;
   const saw = req.tstampOk && options.timestamps;
   const paws = saw && (flags & TCP_RST) === 0 && ((req.tsRecent - options.tsVal) | 0) > 1;
@@ -139,7 +151,7 @@ export function tcpCheckReq(req: TcpReqSock, seg: TcpSegment): TcpSock | 0 | 1 {
   if ((flags & TCP_ACK) !== 0 && seg.ack !== ((req.sntIsn + 1) | 0))
     return (flags & TCP_RST) !== 0 ? REQ_DROP : REQ_RESET;
   if (paws || !inWindow(seg.seq, seg.endSeq, rcvNxt, (rcvNxt + req.rcvWnd) | 0)) {
-    if ((flags & TCP_RST) === 0 && !oowLimited(req, seg)) sendReqAck(req);
+    if ((flags & TCP_RST) === 0 && !oowLimited(req, seg)) sendReqAck(req, skb);
     return REQ_DROP;
   }
   if (saw && !after(seg.seq, rcvNxt)) req.tsRecent = options.tsVal;
@@ -159,21 +171,18 @@ export function tcpCheckReq(req: TcpReqSock, seg: TcpSegment): TcpSock | 0 | 1 {
 }
 
 /** An ACK on behalf of a request (tcp_v4_reqsk_send_ack). */
-function sendReqAck(req: TcpReqSock): void {
+function sendReqAck(req: TcpReqSock, skb: Skb): void {
+  const saved = req.opt;
+  const answerable = echoOptions(req.ns, skb, req);
   const options = synAckOptions;
   options.clear();
   options.timestamps = req.tstampOk;
   options.tsVal = req.timestamp();
   options.tsEcr = req.tsRecent;
-  tcpSendReply(
-    req.ns,
-    req,
-    (req.sntIsn + 1) | 0,
-    (req.rcvIsn + 1) | 0,
-    TCP_ACK,
-    req.rcvWnd >>> req.rcvWscale,
-    options,
-  );
+  const window = req.rcvWnd >>> req.rcvWscale;
+  const [seq, ack] = [(req.sntIsn + 1) | 0, (req.rcvIsn + 1) | 0];
+  if (answerable) tcpSendReply(req.ns, req, seq, ack, TCP_ACK, window, options);
+  req.opt = saved;
 }
 
 /** Makes the connection of a request whose ACK came, in state SYN-RECV (tcp_v4_syn_recv_sock, tcp_create_openreq_child). */
@@ -190,6 +199,7 @@ function synRecvSock(req: TcpReqSock, seg: TcpSegment): TcpSock {
   sk.reusePort = listener.reusePort;
   sk.portLocked = true;
   sk.mark = req.mark;
+  sk.opt = req.opt;
   sk.ttl = listener.ttl;
   sk.tos = listener.tos;
   sk.noDelay = listener.noDelay;

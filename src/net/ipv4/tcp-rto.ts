@@ -1,4 +1,5 @@
 /** Round trip estimation and the retransmit timer (tcp_rtt_estimator, tcp_rearm_rto; RFC 6298). */
+import { JIFFY_NS } from "../../sim/timer-wheel.ts";
 import {
   type TcpSock,
   TIME_LOSS_PROBE,
@@ -8,6 +9,8 @@ import {
   TIME_RETRANS,
 } from "./tcp-sock.ts";
 
+/** The shortest of the timers that are not retransmissions. */
+export const TCP_TIMEOUT_MIN_NS = 2 * JIFFY_NS;
 export const TCP_RTO_MIN_NS = 200_000_000;
 export const TCP_RTO_MAX_NS = 120_000_000_000;
 export const TCP_TIMEOUT_INIT_NS = 1_000_000_000;
@@ -59,7 +62,7 @@ export function tcpUpdatePacing(sk: TcpSock): void {
 
 export function tcpResetXmitTimer(sk: TcpSock, what: number, delayNs: number): void {
   sk.timePending = what;
-  sk.writeTimer.armIn(Math.min(Math.ceil(delayNs), TCP_RTO_MAX_NS));
+  sk.writeTimer.armAt(sk.ns.kernel.timerNs(Math.min(delayNs, TCP_RTO_MAX_NS)));
 }
 
 export function tcpClearXmitTimer(sk: TcpSock): void {
@@ -101,8 +104,8 @@ export function tcpScheduleLossProbe(sk: TcpSock, advancing: boolean): boolean {
   if (sk.caState !== 0 && sk.caState !== 2) return false;
   let timeout: number;
   if (sk.srttUs !== 0) {
-    timeout = (sk.srttUs >> 2) * 1000;
-    timeout += queue.inFlight === 1 ? TCP_RTO_MIN_NS : 2_000_000;
+    timeout = Math.ceil(((sk.srttUs >> 2) * 1000) / JIFFY_NS) * JIFFY_NS;
+    timeout += queue.inFlight === 1 ? TCP_RTO_MIN_NS : TCP_TIMEOUT_MIN_NS;
   } else timeout = TCP_TIMEOUT_INIT_NS;
   const { now } = sk.ns.kernel.sim;
   const rtoDelta = advancing ? sk.rtoNs : queue.sentNs[queue.head & queue.mask] + sk.rtoNs - now;

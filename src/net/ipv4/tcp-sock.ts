@@ -6,6 +6,7 @@
 
 import { Timer } from "../../sim/timer.ts";
 import { IPPROTO_TCP } from "../../wire/ipv4.ts";
+import type { Tasklet } from "../core/kernel.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import type { Skb } from "../core/skb.ts";
 import { SkbQueue, Sock } from "./sock.ts";
@@ -45,14 +46,15 @@ export const TCP_INIT_CWND = 10;
 export const TCP_INFINITE_SSTHRESH = 0x7fffffff;
 export const TCP_MSS_DEFAULT = 536;
 
-/** What the timers of a connection call; set by the layer above this file. */
+/** What the timers and the tasklet of a connection call; set by the layer above this file. */
 export interface TcpTimerHandlers {
   write(sk: TcpSock): void;
   delack(sk: TcpSock): void;
   keep(sk: TcpSock): void;
+  tsq(sk: TcpSock): void;
 }
 
-export class TcpSock extends Sock {
+export class TcpSock extends Sock implements Tasklet {
   shutdown = 0;
   /** Listener: longest queue of connections to accept, those ready, and half-open ones. */
   backlog = 0;
@@ -78,6 +80,8 @@ export class TcpSock extends Sock {
   rcvBufLocked = false;
   rmemAlloc = 0;
   readonly receiveQueue = new SkbQueue();
+  /** Segments that came while a system call held the socket (sk_backlog). */
+  readonly backlogQueue = new SkbQueue();
   /** Out-of-order segments by sequence number; `cb0` is the first, `cb1` one past the last. */
   ofoHead: Skb | null = null;
   /** SACK blocks to send, newest first; a D-SACK stands apart. */
@@ -121,6 +125,8 @@ export class TcpSock extends Sock {
   readonly queue = new TcpWriteQueue();
   iss = 0;
   sndUna = 0;
+  /** Of what was sent, that the peer has acknowledged. */
+  bytesAcked = 0;
   sndNxt = 0;
   writeSeq = 0;
   pushedSeq = 0;
@@ -131,6 +137,11 @@ export class TcpSock extends Sock {
   maxWindow = 0;
   sndBuf = 0;
   sndBufLocked = false;
+  /** Memory of what was sent and is still in the machine's own queues (sk_wmem_alloc), bytes, in the drain of that number. */
+  wmemAlloc = 0;
+  wmemDrain = -1;
+  /** Waits until that memory is given back (TSQ_THROTTLED). */
+  tsqThrottled = false;
   /** A writer waits for memory (SOCK_NOSPACE). */
   noSpace = false;
   advmss = 0;
@@ -202,14 +213,20 @@ export class TcpSock extends Sock {
   readonly delackTimer: Timer;
   /** Keepalive, and the time that an orphan may stay in FIN_WAIT2 or any in TIME_WAIT. */
   readonly keepTimer: Timer;
+  private readonly handlers: TcpTimerHandlers;
 
   constructor(ns: NetNs, handlers: TcpTimerHandlers) {
     super(ns, IPPROTO_TCP);
+    this.handlers = handlers;
     this.rethinkTxHash();
     const { sim } = ns.kernel;
     this.writeTimer = new Timer(sim, () => handlers.write(this));
     this.delackTimer = new Timer(sim, () => handlers.delack(this));
     this.keepTimer = new Timer(sim, () => handlers.keep(this));
+  }
+
+  runTasklet(): void {
+    this.handlers.tsq(this);
   }
 
   /** Segments sent and neither acknowledged nor counted out (tcp_packets_in_flight). */

@@ -1,13 +1,13 @@
 /** Beginning and end of a connection's life (tcp_init_transfer, tcp_done, tcp_reset in net/ipv4/tcp_input.c, tcp.c). */
 import type { NetNs } from "../core/net-ns.ts";
 import { sockOf, TCP_CLOSE, TCP_CLOSE_WAIT, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT } from "./sock.ts";
+import { hystartReset } from "./tcp-hystart.ts";
 import { tcpOf } from "./tcp-net.ts";
 import { tcpPurgeReceive } from "./tcp-receive.ts";
 import { tcpClearXmitTimer, tcpUpdatePacing } from "./tcp-rto.ts";
 import { RCV_SHUTDOWN, SEND_SHUTDOWN, TCP_CA_OPEN, TCP_INIT_CWND, type TcpSock } from "./tcp-sock.ts";
-import { tcpFullSpace } from "./tcp-window.ts";
+import { MAX_TCP_HEADER, tcpFullSpace } from "./tcp-window.ts";
 
-const MAX_TCP_HEADER = 320;
 const SHARED_INFO = 320;
 const SK_BUFF = 256;
 
@@ -39,6 +39,7 @@ function initBufferSpace(sk: TcpSock): void {
 export function tcpInitTransfer(sk: TcpSock): void {
   sk.sndCwnd = TCP_INIT_CWND;
   sk.cubic.reset();
+  hystartReset(sk);
   sk.caState = TCP_CA_OPEN;
   initBufferSpace(sk);
   tcpUpdatePacing(sk);

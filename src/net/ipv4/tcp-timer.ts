@@ -24,6 +24,7 @@ import { tcpCurrentMss } from "./tcp-window.ts";
 import {
   PUSH_PROBE,
   tcpRetransmit,
+  tcpTsqWrite,
   tcpWriteWakeup,
   tcpWriteXmit,
   tcpXmitRetransmitQueue,
@@ -43,7 +44,7 @@ export function tcpAllocSock(ns: NetNs): TcpSock {
 export function tcpSetKeepalive(sk: TcpSock, on: boolean): void {
   sk.keepAlive = on;
   if (sk.state === TCP_CLOSE || sk.state === TCP_LISTEN) return;
-  if (on) sk.keepTimer.armIn(tcpOf(sk.ns).keepaliveTimeSec * 1e9);
+  if (on) sk.keepTimer.armAt(sk.ns.kernel.timerNs(tcpOf(sk.ns).keepaliveTimeSec * 1e9));
   else sk.keepTimer.cancel();
 }
 
@@ -58,6 +59,7 @@ const handlers = {
   write: (sk: TcpSock): void => section(sk, writeTimer),
   delack: (sk: TcpSock): void => section(sk, delackTimer),
   keep: (sk: TcpSock): void => section(sk, keepTimer),
+  tsq: tcpTsqWrite,
 };
 
 function writeTimer(sk: TcpSock): void {
@@ -98,7 +100,7 @@ function keepTimer(sk: TcpSock): void {
   const net = tcpOf(sk.ns);
   const idle = sk.ns.kernel.sim.now - Math.max(sk.lrcvTimeNs, sk.rcvTstampNs);
   if (idle < net.keepaliveTimeSec * 1e9 || sk.queue.inFlight > 0) {
-    sk.keepTimer.armIn(Math.max(net.keepaliveTimeSec * 1e9 - idle, 1e9));
+    sk.keepTimer.armAt(sk.ns.kernel.timerNs(Math.max(net.keepaliveTimeSec * 1e9 - idle, 1e9)));
     return;
   }
   if (sk.probesOut >= net.keepaliveProbes) {
@@ -108,7 +110,7 @@ function keepTimer(sk: TcpSock): void {
   }
   sk.probesOut++;
   tcpXmitProbe(sk);
-  sk.keepTimer.armIn(net.keepaliveIntvlSec * 1e9);
+  sk.keepTimer.armAt(sk.ns.kernel.timerNs(net.keepaliveIntvlSec * 1e9));
 }
 
 /** RACK's wait for a late segment is over (tcp_rack_reo_timeout). */

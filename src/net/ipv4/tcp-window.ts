@@ -17,7 +17,8 @@ const TCP_MIN_MSS = 88;
 const RMEM_MAX = 212992;
 /** Most bytes of a super packet (sk_gso_max_size), and room for its headers. */
 export const GSO_MAX_SIZE = 65536;
-const MAX_TCP_HEADER = 320;
+/** 128 bytes and room for tunnels, of a kernel without wireless networks. */
+export const MAX_TCP_HEADER = 256;
 
 /** Window that a buffer of `space` bytes allows (tcp_adv_win_scale 1: half of it). */
 export function tcpWinFromSpace(space: number): number {
@@ -62,10 +63,10 @@ export function dstAdvmss(ns: NetNs, dst: Dst, daddr: number): number {
   return Math.min(Math.max(dstMtu(ns, dst, daddr) - 40, MIN_ADVMSS), MAX_PMTU - 40);
 }
 
-/** Largest segment for a path MTU: below the peer's MSS, timestamps taken off (tcp_mtu_to_mss). */
+/** Largest segment for a path MTU: below the peer's MSS, IP options and timestamps taken off (tcp_mtu_to_mss). */
 function tcpMtuToMss(sk: TcpSock, pmtu: number): number {
-  const mss = Math.min(pmtu - 40, sk.mssClamp);
-  return Math.max(mss - (sk.headerLen - 20), MIN_SND_MSS);
+  const mss = Math.min(pmtu - 40, sk.mssClamp) - (sk.opt === null ? 0 : sk.opt.optlen);
+  return Math.max(mss, MIN_SND_MSS) - (sk.headerLen - 20);
 }
 
 /** No more than half of the largest window that the peer ever offered (tcp_bound_to_half_wnd). */
@@ -109,9 +110,14 @@ export function tcpCurrentMss(sk: TcpSock): number {
   return sk.mssCache - (20 + tcpEstablishedOptionsLen(sk) - sk.headerLen);
 }
 
+/** Most data bytes of a super packet (sk_gso_max_size). */
+export function tcpGsoMaxSize(): number {
+  return GSO_MAX_SIZE - 1 - MAX_TCP_HEADER;
+}
+
 /** Bytes that one super packet may get (tcp_xmit_size_goal). */
 export function tcpXmitSizeGoal(sk: TcpSock, mss: number): number {
-  const most = tcpBoundToHalfWnd(sk, GSO_MAX_SIZE - 1 - MAX_TCP_HEADER);
+  const most = tcpBoundToHalfWnd(sk, tcpGsoMaxSize());
   return Math.max(Math.floor(most / mss), 1) * mss;
 }
 

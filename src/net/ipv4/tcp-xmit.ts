@@ -1,9 +1,16 @@
 /** What may be sent now, and sending it again (tcp_write_xmit, tcp_retransmit_skb in net/ipv4/tcp_output.c). */
 import { TCP_ACK, TCP_FIN, TCP_PSH, TCP_SYN } from "../../wire/tcp.ts";
+import { TCP_CLOSE, TCP_LISTEN } from "./sock.ts";
 import { inCwndReduction, tcpCwndValidate } from "./tcp-cong.ts";
 import { tcpOf } from "./tcp-net.ts";
 import { tcpEventNewDataSent, tcpTransmit } from "./tcp-output.ts";
-import { TCPCB_EVER_RETRANS, TCPCB_LOST, TCPCB_SACKED_ACKED, TCPCB_SACKED_RETRANS } from "./tcp-queue.ts";
+import {
+  SKB_OVERHEAD,
+  TCPCB_EVER_RETRANS,
+  TCPCB_LOST,
+  TCPCB_SACKED_ACKED,
+  TCPCB_SACKED_RETRANS,
+} from "./tcp-queue.ts";
 import { tcpCheckProbeTimer, tcpResetXmitTimer, tcpScheduleLossProbe } from "./tcp-rto.ts";
 import {
   after,
@@ -18,6 +25,8 @@ import {
 } from "./tcp-sock.ts";
 import { GSO_MAX_SIZE, tcpCurrentMss } from "./tcp-window.ts";
 
+/** net.ipv4.tcp_limit_output_bytes. */
+const LIMIT_OUTPUT_BYTES = 1_048_576;
 const PUSH_NORMAL = 0;
 const PUSH_ONE = 1;
 /** Sends one segment whatever the window says: the probe of the tail. */
@@ -52,8 +61,12 @@ function cwndQuota(sk: TcpSock, flags: number, segs: number): number {
   return Math.min(Math.max(sk.sndCwnd >> 1, 1), sk.sndCwnd - inFlight);
 }
 
+/** Whether a wait for more of the window is one for the congestion window; overwritten by {@link shouldDefer}. */
+let deferIsCwndLimited = false;
+
 /** Whether to wait for more of the window before cutting a super packet (tcp_tso_should_defer). */
 function shouldDefer(sk: TcpSock, len: number, isTail: boolean, flags: number, maxSegs: number): boolean {
+  deferIsCwndLimited = false;
   if (sk.caState >= TCP_CA_RECOVERY) return false;
   const { now } = sk.ns.kernel.sim;
   if (now - sk.wstampNs > 1_000_000) return false;
@@ -67,7 +80,10 @@ function shouldDefer(sk: TcpSock, len: number, isTail: boolean, flags: number, m
   if (queue.inFlight === 0) return false;
   const headAge = now - queue.sentNs[queue.head & queue.mask];
   if (headAge < (sk.srttUs >> 4) * 1000) return false;
-  if (Math.min(congWin, sendWin) <= len) return true;
+  if (limit <= len) {
+    deferIsCwndLimited = congWin < sendWin;
+    return true;
+  }
   return (flags & TCP_FIN) === 0;
 }
 
@@ -91,15 +107,41 @@ function splitPoint(
 }
 
 /**
- * Cuts the first waiting record into segments of `mss` and sends `len` bytes of it. The last of several carries PSH, as
+ * Whether too much of this connection still waits in the machine's own queues (tcp_small_queue_check): then what is left goes
+ * when these are empty. What a system call sends is gone before it sends more.
+ */
+function smallQueueCheck(sk: TcpSock, len: number): boolean {
+  if (sk.owned || sk.wmemDrain !== sk.ns.kernel.drains) return false;
+  const limit = Math.min(Math.max(2 * (len + SKB_OVERHEAD), sk.pacingRate / 1024), LIMIT_OUTPUT_BYTES);
+  if (sk.wmemAlloc <= limit || sk.queue.skbsInFlight <= 1) return false;
+  if (!sk.tsqThrottled) {
+    sk.tsqThrottled = true;
+    sk.ns.kernel.taskletSchedule(sk);
+  }
+  return true;
+}
+
+/** Charges the socket with what the segments of a super packet hold until they have left, unless they went at once. */
+function chargeWmem(sk: TcpSock, len: number, segs: number): void {
+  const { kernel } = sk.ns;
+  if (!kernel.hasBacklog) return;
+  if (sk.wmemDrain !== kernel.drains) {
+    sk.wmemDrain = kernel.drains;
+    sk.wmemAlloc = 0;
+  }
+  sk.wmemAlloc += len + segs * SKB_OVERHEAD;
+}
+
+/**
+ * Cuts the first waiting record, of `len` bytes, into segments of `mss` and sends them. The last of several carries PSH, as
  * a super packet does.
  */
 function sendBurst(sk: TcpSock, len: number, mss: number): number {
   const { queue } = sk;
   const index = queue.sent;
-  if (queue.lengthOf(index) > len) queue.split(index, len, TCP_PSH | TCP_FIN);
   let segs = 1;
-  for (let left = len; left > mss; left -= mss, segs++) queue.split(index + segs - 1, mss, TCP_PSH | TCP_FIN);
+  for (let left = len; left > mss; left -= mss, segs++)
+    queue.splitSegment(index + segs - 1, mss, TCP_PSH | TCP_FIN);
   if (segs > 1) queue.flags[(index + segs - 1) & queue.mask] |= TCP_PSH;
   for (let n = 0; n < segs; n++) {
     const i = queue.sent & queue.mask;
@@ -111,6 +153,7 @@ function sendBurst(sk: TcpSock, len: number, mss: number): number {
     if (count < mss && count > 0) sk.sndSml = end;
     tcpTransmit(sk, seq, count, flags);
   }
+  chargeWmem(sk, len, segs);
   return segs;
 }
 
@@ -144,11 +187,13 @@ export function tcpWriteXmit(sk: TcpSock, mss: number, nonagle: number, pushOne:
       if (!forced && nagleWaits(sk, len < mss, effective)) break;
     } else {
       if (pushOne === PUSH_NORMAL && shouldDefer(sk, len, isTail, flags, maxSegs)) {
-        limited = true;
+        limited = deferIsCwndLimited;
         break;
       }
       limit = Math.min(len, splitPoint(sk, seq, len, isTail, mss, Math.min(quota, maxSegs), nonagle));
+      if (limit < len) queue.split(queue.sent, limit, TCP_PSH | TCP_FIN);
     }
+    if (smallQueueCheck(sk, limit)) break;
     sentPackets += sendBurst(sk, limit, mss);
     if (pushOne !== PUSH_NORMAL) break;
   }
@@ -198,6 +243,14 @@ export function tcpPushPendingFrames(sk: TcpSock, mss: number, nonagle: number):
 /** Sends one super packet while more is being written (tcp_push_one). */
 export function tcpPushOne(sk: TcpSock, mss: number): void {
   tcpWriteXmit(sk, mss, TCP_NAGLE_PUSH, PUSH_ONE);
+}
+
+/** The machine's own queues are empty again: what waited for that goes (tcp_tsq_write). */
+export function tcpTsqWrite(sk: TcpSock): void {
+  sk.tsqThrottled = false;
+  if (sk.state === TCP_CLOSE || sk.state === TCP_LISTEN) return;
+  if (sk.lostOut > sk.retransOut && sk.sndCwnd > sk.packetsInFlight()) tcpXmitRetransmitQueue(sk);
+  tcpWriteXmit(sk, tcpCurrentMss(sk), nonagleOf(sk), PUSH_NORMAL);
 }
 
 /** After an ACK or new room: sends what waits (tcp_push_pending_frames). */

@@ -1,7 +1,7 @@
 /** The calls on TCP sockets (net/ipv4/tcp.c, inet_connection_sock.c). None waits: what would block returns null or 0. */
 import { SysError } from "../../util/errors.ts";
 import { IPPROTO_TCP } from "../../wire/ipv4.ts";
-import { TCP_FIN, TCP_PSH } from "../../wire/tcp.ts";
+import { TCP_FIN } from "../../wire/tcp.ts";
 import { RTN_LOCAL, RTN_MULTICAST, RTN_UNICAST } from "../core/dst.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import { inetAddrType } from "./route.ts";
@@ -19,22 +19,14 @@ import {
   TCP_SYN_SENT,
 } from "./sock.ts";
 import { skRouteOutput } from "./sock-route.ts";
-import { tcpSlowStartAfterIdle } from "./tcp-cong.ts";
+import { tcpLock, tcpRelease } from "./tcp-lock.ts";
 import { TCP_TIMEWAIT_NS, TcpReqSock, tcpTimeWait } from "./tcp-minisocks.ts";
 import { tcpOf } from "./tcp-net.ts";
-import { tcpMarkPush, tcpSendActiveReset, tcpSendSyn } from "./tcp-output.ts";
+import { tcpSendActiveReset, tcpSendSyn } from "./tcp-output.ts";
 import { tcpCleanupRbuf, tcpRcvSpaceAdjust } from "./tcp-rcvbuf.ts";
 import { reqDrop, secureTcpSeq, secureTcpTsOff } from "./tcp-request.ts";
 import { TCP_TIMEOUT_INIT_NS, tcpResetXmitTimer } from "./tcp-rto.ts";
-import {
-  after,
-  RCV_SHUTDOWN,
-  SEND_SHUTDOWN,
-  TCP_NAGLE_OFF,
-  TCP_NAGLE_PUSH,
-  type TcpSock,
-  TIME_RETRANS,
-} from "./tcp-sock.ts";
+import { RCV_SHUTDOWN, SEND_SHUTDOWN, TCP_NAGLE_OFF, type TcpSock, TIME_RETRANS } from "./tcp-sock.ts";
 import { tcpDestroy, tcpDone } from "./tcp-state.ts";
 import { tcpAllocSock } from "./tcp-timer.ts";
 import {
@@ -46,9 +38,8 @@ import {
   tcpInitializeRcvMss,
   tcpSelectInitialWindow,
   tcpSyncMss,
-  tcpXmitSizeGoal,
 } from "./tcp-window.ts";
-import { nonagleOf, tcpPushOne, tcpPushPendingFrames } from "./tcp-xmit.ts";
+import { tcpPushPendingFrames } from "./tcp-xmit.ts";
 
 /** A new TCP socket. */
 export function tcpNewSock(ns: NetNs): TcpSock {
@@ -124,10 +115,10 @@ export function tcpConnect(sk: TcpSock, addr: number, port: number): void {
   sk.state = TCP_SYN_SENT;
   tcpOf(ns).hash(sk);
   tcpOf(ns).activeOpens++;
-  ns.kernel.enter();
+  tcpLock(sk);
   tcpSendSyn(sk);
   tcpResetXmitTimer(sk, TIME_RETRANS, sk.rtoNs);
-  ns.kernel.leave();
+  tcpRelease(sk);
 }
 
 /** Source port of a connection: the bound one if its four numbers are free, or a chosen one. */
@@ -179,67 +170,6 @@ function connectInit(sk: TcpSock, mtu: number, advmss: number): void {
   sk.retransmits = 0;
 }
 
-/** Appends to the waiting record, or begins one; returns how many bytes were taken. */
-function appendData(sk: TcpSock, data: Uint8Array, from: number, goal: number, fresh: boolean): number {
-  const { queue } = sk;
-  let room = 0;
-  if (queue.hasUnsent) room = goal - queue.lengthOf(queue.tail - 1);
-  if (room <= 0) {
-    if (queue.memory(sk.sndUna, sk.writeSeq) >= sk.sndBuf) return 0;
-    queue.push(sk.writeSeq, sk.writeSeq, 0);
-    room = goal;
-  }
-  const count = Math.min(room, data.length - from);
-  const i = (queue.tail - 1) & queue.mask;
-  queue.store(sk.writeSeq, data, from, count, sk.sndUna);
-  if (fresh) queue.flags[i] &= ~TCP_PSH;
-  sk.writeSeq = (sk.writeSeq + count) | 0;
-  queue.end[i] = sk.writeSeq;
-  return count;
-}
-
-/**
- * Takes bytes of `data` from `from` on into the send buffer and sends what may be sent (tcp_sendmsg). Returns how many were
- * taken; with fewer than all, `noSpace` is set and `wq` is woken when there is room. EPIPE, ENOTCONN, the pending error.
- */
-export function tcpSendmsg(sk: TcpSock, data: Uint8Array, from: number): number {
-  sk.throwError();
-  if ((sk.shutdown & SEND_SHUTDOWN) !== 0 || (sk.state === TCP_CLOSE && sk.daddr !== 0))
-    throw new SysError("EPIPE");
-  if (sk.state === TCP_SYN_SENT || sk.state === TCP_SYN_RECV) return 0;
-  if (sk.state !== TCP_ESTABLISHED && sk.state !== TCP_CLOSE_WAIT) throw new SysError("EPIPE");
-  const { kernel } = sk.ns;
-  kernel.enter();
-  tcpSlowStartAfterIdle(sk);
-  let taken = 0;
-  let mss = tcpCurrentMss(sk);
-  let goal = tcpXmitSizeGoal(sk, mss);
-  let full = false;
-  while (from + taken < data.length) {
-    const count = appendData(sk, data, from + taken, goal, taken === 0);
-    if (count === 0) {
-      full = true;
-      break;
-    }
-    taken += count;
-    const { queue } = sk;
-    if (from + taken >= data.length || queue.lengthOf(queue.tail - 1) < goal) continue;
-    if (after(sk.writeSeq, (sk.pushedSeq + (sk.maxWindow >>> 1)) | 0)) {
-      tcpMarkPush(sk);
-      tcpPushPendingFrames(sk, mss, TCP_NAGLE_PUSH);
-    } else if (queue.sent === queue.tail - 1) tcpPushOne(sk, mss);
-    mss = tcpCurrentMss(sk);
-    goal = tcpXmitSizeGoal(sk, mss);
-  }
-  if (full) sk.noSpace = true;
-  if (taken > 0 && sk.queue.hasUnsent) {
-    tcpMarkPush(sk);
-    tcpPushPendingFrames(sk, mss, full ? TCP_NAGLE_PUSH : nonagleOf(sk));
-  }
-  kernel.leave();
-  return taken;
-}
-
 /** Whether a read would not wait: data, end of stream, or an error. */
 export function tcpPoll(sk: TcpSock): boolean {
   return (
@@ -275,14 +205,13 @@ export function tcpRecvmsg(sk: TcpSock, max: number): Uint8Array | null {
     out.set(skb.bytes.subarray(start, start + count), copied);
     copied += count;
     sk.copiedSeq = (sk.copiedSeq + count) | 0;
+    tcpRcvSpaceAdjust(sk);
     if (offset + count >= skb.length) eat(sk);
   }
   drainFin(sk);
-  const { kernel } = sk.ns;
-  kernel.enter();
-  tcpRcvSpaceAdjust(sk);
+  tcpLock(sk);
   if (sk.state !== TCP_CLOSE) tcpCleanupRbuf(sk, copied);
-  kernel.leave();
+  tcpRelease(sk);
   return out;
 }
 
@@ -342,11 +271,10 @@ export function tcpShutdown(sk: TcpSock, how: number): void {
     if ((how & RCV_SHUTDOWN) !== 0) listenStop(sk);
     return;
   }
-  const { kernel } = sk.ns;
-  kernel.enter();
+  tcpLock(sk);
   const open = sk.state === TCP_ESTABLISHED || sk.state === TCP_SYN_SENT || sk.state === TCP_CLOSE_WAIT;
   if ((how & SEND_SHUTDOWN) !== 0 && open && closeState(sk)) sendFin(sk);
-  kernel.leave();
+  tcpRelease(sk);
   sk.wq.wake();
 }
 
@@ -364,9 +292,8 @@ function listenStop(sk: TcpSock): void {
 /** Closes a socket for good (tcp_close): FIN, or RST when data was not read. It lives on in the tables until the end. */
 export function tcpClose(sk: TcpSock): void {
   if (sk.orphan || sk.closed) return;
-  const { kernel } = sk.ns;
-  kernel.enter();
   if (sk.state === TCP_LISTEN) listenStop(sk);
+  tcpLock(sk);
   const unread = readable(sk) > 0;
   sk.shutdown = RCV_SHUTDOWN | SEND_SHUTDOWN;
   sk.orphan = true;
@@ -377,8 +304,8 @@ export function tcpClose(sk: TcpSock): void {
     if (sk.state !== TCP_SYN_SENT) tcpSendActiveReset(sk);
     tcpDone(sk);
   } else if (closeState(sk)) sendFin(sk);
+  tcpRelease(sk);
   finWait2Orphan(sk);
-  kernel.leave();
 }
 
 /** A closed socket in FIN_WAIT2 waits as a small one (tcp_close). */
@@ -386,7 +313,7 @@ function finWait2Orphan(sk: TcpSock): void {
   if (sk.state !== TCP_FIN_WAIT2) return;
   const timeout = tcpOf(sk.ns).finTimeoutSec * 1_000_000_000;
   if (timeout > TCP_TIMEWAIT_NS) {
-    sk.keepTimer.armIn(timeout - TCP_TIMEWAIT_NS);
+    sk.keepTimer.armAt(sk.ns.kernel.timerNs(timeout - TCP_TIMEWAIT_NS));
     return;
   }
   tcpTimeWait(sk, TCP_FIN_WAIT2, timeout);

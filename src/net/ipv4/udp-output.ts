@@ -4,6 +4,7 @@ import { csumFold, csumPartial, pseudoHeaderSum } from "../../wire/checksum.ts";
 import { IP_HLEN, IPPROTO_UDP } from "../../wire/ipv4.ts";
 import { UDP_HLEN } from "../../wire/udp.ts";
 import { ipSelectIdent } from "./ip-ident.ts";
+import { ipOptionsBuild, ipOptionsHop } from "./ip-options.ts";
 import { ipBuildHeader, ipLocalOut } from "./ip-output.ts";
 import { ipv4Of } from "./ipv4-net.ts";
 import { skbSetRoute } from "./route.ts";
@@ -18,20 +19,23 @@ export function udpSendSkb(
   daddr: number,
   dport: number,
 ): void {
-  const { dst, source } = skRouteOutput(sk, daddr, sk.broadcast);
+  const { opt } = sk;
+  const hop = ipOptionsHop(opt, daddr);
+  const optlen = opt === null ? 0 : opt.optlen;
+  const { dst, source } = skRouteOutput(sk, hop, sk.broadcast);
   const udpLen = data.length + UDP_HLEN;
   const mtu =
     sk.pmtuDisc === IP_PMTUDISC_PROBE
       ? dst.dev.mtu
       : skDstMtu(sk, dst, IPPROTO_UDP, source, daddr, sk.sport, dport);
-  const fits = udpLen + IP_HLEN <= mtu;
+  const fits = udpLen + IP_HLEN + optlen <= mtu;
   if (!fits && sk.pmtuDisc >= IP_PMTUDISC_DO) {
-    sk.pushError({ errno: "EMSGSIZE", type: 0, code: 0, info: mtu, offender: 0, ttl: 0, dport });
+    sk.pushError({ errno: "EMSGSIZE", type: 0, code: 0, info: mtu - optlen, offender: 0, ttl: 0, dport });
     throw new SysError("EMSGSIZE");
   }
   const df = fits && sk.pmtuDisc !== IP_PMTUDISC_DONT;
-  const skb = sk.ns.kernel.pool.alloc(udpLen + IP_HLEN);
-  skb.data += IP_HLEN;
+  const skb = sk.ns.kernel.pool.alloc(udpLen + IP_HLEN + optlen);
+  skb.data += IP_HLEN + optlen;
   skb.tail = skb.data;
   const off = skb.put(udpLen);
   const view = skb.view;
@@ -43,15 +47,17 @@ export function udpSendSkb(
   const sum = csumPartial(view, off, udpLen, pseudoHeaderSum(source, daddr, IPPROTO_UDP, udpLen));
   view.setUint16(off + 6, csumFold(sum) || 0xffff);
   skb.csumLevel = 1;
-  skbSetRoute(skb, dst, daddr);
+  skbSetRoute(skb, dst, hop);
   skb.sk = sk;
   skb.mark = sk.mark;
   let id = 0;
   if (sk.daddr !== 0) {
     id = sk.inetId;
     sk.inetId = (id + 1) & 0xffff;
-  } else if (!df || sk.pmtuDisc < IP_PMTUDISC_DO) id = ipSelectIdent(sk.ns, source, daddr, IPPROTO_UDP);
+  } else if (!df || sk.pmtuDisc < IP_PMTUDISC_DO) id = ipSelectIdent(sk.ns, source, hop, IPPROTO_UDP);
   udpNetOf(sk.ns).outDatagrams++;
-  ipBuildHeader(skb, source, daddr, IPPROTO_UDP, sk.tos, sk.ttl || ipv4Of(sk.ns).defaultTtl, df, id);
+  const ttl = sk.ttl || ipv4Of(sk.ns).defaultTtl;
+  ipBuildHeader(skb, source, daddr, IPPROTO_UDP, sk.tos, ttl, df, id, optlen);
+  if (opt !== null) ipOptionsBuild(sk.ns, skb, opt, daddr);
   ipLocalOut(sk.ns, skb);
 }

@@ -133,7 +133,7 @@ export class UdpSock extends Sock {
         .holders(IPPROTO_UDP, port)
         .every((other) => !bindConflict(this, other, this.reuseAddr && other.reuseAddr));
     let port = wanted;
-    if (port === 0 && this.usesPins) port = net.pinnedPorts.shift() ?? 0;
+    if (port === 0 && this.usesPins) port = net.pinnedPorts.take(net.ns.kernel.sim.now) ?? 0;
     if (port === 0) port = udpOf(this.ns).randomPort(isFree);
     if (port === 0 || !isFree(port)) throw new SysError("EADDRINUSE");
     this.sport = port;

@@ -69,7 +69,11 @@ function udpRcv(ns: NetNs, skb: Skb): void {
     skb.drop(DROP.PKT_TOO_SMALL);
     return;
   }
-  skb.tail = off + len;
+  if (skb.tail !== off + len) {
+    // Whoever found the checksum right summed up what is cut off now (pskb_trim_rcsum).
+    skb.tail = off + len;
+    skb.csumLevel = 0;
+  }
   if (!skbChecksumOk(skb, skb.netOff, off, len)) {
     net.inErrors++;
     skb.drop(DROP.BAD_CSUM);

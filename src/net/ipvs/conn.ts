@@ -8,6 +8,7 @@ import { HashIndex } from "../../util/hash-index.ts";
 import { dropConntrackOf } from "./conntrack.ts";
 import type { IpvsNet } from "./ip-vs.ts";
 import { type ForwardMethod, IP_VS_CONN_F_MASQ, type IpvsDest } from "./service.ts";
+import { JIFFY_NS, jiffiesOf, jiffiesToNs, wheelExpiryNs } from "./timer-wheel.ts";
 
 const SEC = 1_000_000_000;
 /** Until the first packet has set a state. */
@@ -45,12 +46,16 @@ export class IpvsConn {
   control: IpvsConn | null = null;
   controlled = 0;
   hash = 0;
+  /** Counts up with each connection made. */
+  serial = 0;
+  /** When it should end; its timer may fire later. */
+  expiresNs = 0;
   readonly timer: Timer;
 
   constructor(net: IpvsNet, id: number) {
     this.net = net;
     this.id = id;
-    this.timer = new Timer(net.ns.kernel.sim, () => net.conns.expire(this));
+    this.timer = new Timer(net.ns.kernel.sim, () => net.conns.expired(this));
   }
 
   get masquerades(): boolean {
@@ -76,6 +81,7 @@ export class ConnTable {
   private readonly conns: (IpvsConn | null)[] = [];
   private readonly free: IpvsConn[] = [];
   private readonly key: number;
+  private serial = 0;
 
   constructor(net: IpvsNet) {
     this.net = net;
@@ -91,20 +97,24 @@ export class ConnTable {
     return this.conns.filter((conn): conn is IpvsConn => conn !== null);
   }
 
-  /** The connection of a request (ip_vs_conn_in_get). Templates are not found here. */
+  /**
+   * The connection of a request (ip_vs_conn_in_get), the newest of equal ones. Templates are not found here, as they have
+   * the client port 0, and that is why a client of port 0 is never found.
+   */
   findIn(protocol: number, caddr: number, cport: number, vaddr: number, vport: number): IpvsConn | null {
+    if (cport === 0) return null;
     const hash = this.hashOf(protocol, caddr, cport);
     let found: IpvsConn | null = null;
     for (let slot = this.index.first(hash); slot >= 0; slot = this.index.next(slot, hash)) {
       const conn = this.conns[this.index.id(slot)]!;
       if (conn.cport !== cport || conn.vport !== vport || conn.caddr !== caddr || conn.vaddr !== vaddr)
         continue;
-      if (conn.protocol === protocol && !conn.template) found = conn;
+      if (conn.protocol === protocol && (found === null || conn.serial > found.serial)) found = conn;
     }
     return found;
   }
 
-  /** The connection of a reply from `saddr:sport` to the client (ip_vs_conn_out_get). */
+  /** The connection of a reply from `saddr:sport` to the client (ip_vs_conn_out_get), the newest of equal ones. */
   findOut(protocol: number, saddr: number, sport: number, caddr: number, cport: number): IpvsConn | null {
     const hash = this.hashOf(protocol, caddr, cport);
     let found: IpvsConn | null = null;
@@ -113,8 +123,8 @@ export class ConnTable {
       if (conn.protocol !== protocol || conn.cport !== cport || conn.caddr !== caddr || conn.template)
         continue;
       const masq = conn.masquerades;
-      if ((masq ? conn.daddr : conn.vaddr) === saddr && (masq ? conn.dport : conn.vport) === sport)
-        found = conn;
+      if ((masq ? conn.daddr : conn.vaddr) !== saddr || (masq ? conn.dport : conn.vport) !== sport) continue;
+      if (found === null || conn.serial > found.serial) found = conn;
     }
     return found;
   }
@@ -136,7 +146,10 @@ export class ConnTable {
     return null;
   }
 
-  /** Makes and hashes a connection bound to `dest` (ip_vs_conn_new); its timer runs. */
+  /**
+   * Makes a connection bound to `dest` (ip_vs_conn_new). It is hashed unless it is for one packet; its timer runs from
+   * {@link touch} on.
+   */
   create(params: ConnParams, dest: IpvsDest): IpvsConn {
     const conn = this.free.pop() ?? new IpvsConn(this.net, this.conns.push(null) - 1);
     this.conns[conn.id] = conn;
@@ -158,19 +171,26 @@ export class ConnTable {
     conn.nfct = this.net.sysctl.conntrack !== 0;
     conn.control = null;
     conn.controlled = 0;
+    conn.serial = ++this.serial;
     conn.hash = this.hashOf(conn.protocol, conn.caddr, conn.cport);
     if (conn.template) dest.persistConns++;
     else dest.inactConns++;
-    updateOverload(dest);
-    this.index.add(conn.hash, conn.id);
-    conn.timer.armIn(conn.timeoutNs);
+    const { upperThreshold } = dest;
+    if (upperThreshold !== 0 && dest.activeConns + dest.inactConns >= upperThreshold) dest.overloaded = true;
+    if (!conn.onePacket) this.index.add(conn.hash, conn.id);
     return conn;
   }
 
-  /** Restarts the timer (ip_vs_conn_put). */
+  /** Restarts the timer (ip_vs_conn_put); one for one packet ends. */
   touch(conn: IpvsConn): void {
-    if (conn.onePacket) conn.timer.armIn(0);
-    else conn.timer.armIn(conn.timeoutNs);
+    if (conn.onePacket) this.expire(conn);
+    else this.arm(conn, conn.timeoutNs);
+  }
+
+  /** At the next tick (ip_vs_conn_expire_now). */
+  expireNow(conn: IpvsConn): void {
+    if (conn.timer.armed && jiffiesOf(conn.expiresNs) > jiffiesOf(this.net.ns.kernel.sim.now))
+      this.arm(conn, 0);
   }
 
   /** Puts `conn` under a template. */
@@ -179,24 +199,38 @@ export class ConnTable {
     template.controlled++;
   }
 
-  /** The timer came up, or the entry is no longer wanted (ip_vs_conn_expire, ip_vs_conn_expire_now). */
-  expire(conn: IpvsConn): void {
-    if (this.conns[conn.id] !== conn) return;
+  /** The timer came up (ip_vs_conn_expire): one that controls others stays. */
+  expired(conn: IpvsConn): void {
+    if (this.conns[conn.id] === conn) this.expire(conn);
+  }
+
+  private expire(conn: IpvsConn): void {
     if (conn.controlled > 0) {
       conn.timeoutNs = CONTROLLED_TIMEOUT_NS;
-      conn.timer.armIn(conn.timeoutNs);
+      this.arm(conn, conn.timeoutNs);
       return;
     }
     conn.timer.cancel();
-    this.index.remove(conn.hash, conn.id);
     this.conns[conn.id] = null;
     if (conn.control !== null) {
       conn.control.controlled--;
       conn.control = null;
     }
-    if (conn.nfct && !conn.onePacket && !conn.template) dropConntrackOf(conn);
+    if (!conn.onePacket) {
+      this.index.remove(conn.hash, conn.id);
+      if (conn.nfct && !conn.template) dropConntrackOf(conn);
+    }
     this.unbind(conn);
-    this.free.push(conn);
+    // A record of what happened to its packet may still refer to it.
+    if (!conn.onePacket) this.free.push(conn);
+  }
+
+  private arm(conn: IpvsConn, delayNs: number): void {
+    const { now } = this.net.ns.kernel.sim;
+    const delayJiffies = delayNs / JIFFY_NS;
+    conn.expiresNs = jiffiesToNs(jiffiesOf(now) + delayJiffies);
+    // A real far timer fires some seconds late; how many depends on when the machine was booted, so here none.
+    conn.timer.armAt(delayJiffies === 0 ? wheelExpiryNs(now, 0) : conn.expiresNs);
   }
 
   /** A template that serves no longer is found no more, and stays for those that obey it (ip_vs_check_template). */
@@ -215,13 +249,6 @@ export class ConnTable {
     }
   }
 
-  /** Throws all connections away (ip_vs_conn_flush). */
-  flush(): void {
-    const all = this.list();
-    for (const conn of all) if (!conn.template) this.expire(conn);
-    for (const conn of all) if (conn.template) this.expire(conn);
-  }
-
   private unbind(conn: IpvsConn): void {
     const dest = conn.dest;
     conn.dest = null;
@@ -229,7 +256,7 @@ export class ConnTable {
     if (conn.template) dest.persistConns--;
     else if (conn.inactive) dest.inactConns--;
     else dest.activeConns--;
-    updateOverload(dest);
+    if (dest.overloaded) dest.overloaded = staysOverloaded(dest);
   }
 
   private hashOf(protocol: number, caddr: number, cport: number): number {
@@ -237,10 +264,9 @@ export class ConnTable {
   }
 }
 
-/** Connection thresholds (ip_vs_dest_totalconns against u_threshold and l_threshold). */
-function updateOverload(dest: IpvsDest): void {
-  const total = dest.activeConns + dest.inactConns;
-  const { upperThreshold: upper, lowerThreshold: lower } = dest;
-  if (upper !== 0 && total >= upper) dest.overloaded = true;
-  else if (lower !== 0 ? total < lower : upper === 0 || total * 4 < upper * 3) dest.overloaded = false;
+/** Whether an overloaded destination still is when a connection has gone (ip_vs_unbind_dest). */
+function staysOverloaded({ activeConns, inactConns, upperThreshold, lowerThreshold }: IpvsDest): boolean {
+  const total = activeConns + inactConns;
+  if (lowerThreshold !== 0) return total >= lowerThreshold;
+  return upperThreshold !== 0 && total * 4 >= upperThreshold * 3;
 }

@@ -33,8 +33,9 @@ export function updateConntrack(skb: Skb, conn: IpvsConn, inwards: boolean): voi
   }
 }
 
-/** The packet is not tracked (ip_vs_notrack). */
+/** The packet is not tracked any more; one that could not be may still be by the next hook (ip_vs_notrack). */
 export function ignoreConntrack(skb: Skb): void {
+  if (skb.ct === null) return;
   skb.ct = null;
   skb.ctInfo = IP_CT_UNTRACKED;
 }

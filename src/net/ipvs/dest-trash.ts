@@ -5,10 +5,12 @@
 import type { Sim } from "../../sim/sim.ts";
 import { Timer } from "../../sim/timer.ts";
 import type { IpvsDest, IpvsService, ServiceKey } from "./service.ts";
+import { HZ, wheelExpiryNs } from "./timer-wheel.ts";
 
 const SEC = 1_000_000_000;
 /** IP_VS_DEST_TRASH_PERIOD; looked through twice in that time. */
 const PERIOD_NS = 120 * SEC;
+const LOOK_JIFFIES = 60 * HZ;
 
 interface Entry {
   readonly dest: IpvsDest;
@@ -27,7 +29,7 @@ export class DestTrash {
   }
 
   add(dest: IpvsDest): void {
-    if (this.entries.length === 0) this.timer.armIn(PERIOD_NS / 2);
+    if (this.entries.length === 0) this.timer.armAt(wheelExpiryNs(this.sim.now, LOOK_JIFFIES));
     this.entries.push({ dest, idleNs: -1 });
   }
 
@@ -48,7 +50,7 @@ export class DestTrash {
       if (entry.idleNs < 0) entry.idleNs = now;
       else if (now >= entry.idleNs + PERIOD_NS) this.entries.splice(i, 1);
     }
-    if (this.entries.length > 0) this.timer.armIn(PERIOD_NS / 2);
+    if (this.entries.length > 0) this.timer.armAt(wheelExpiryNs(this.sim.now, LOOK_JIFFIES));
   }
 }
 

@@ -3,12 +3,18 @@
  * for them: hooks (only while there is a service) and sysctls.
  */
 import { SysError } from "../../util/errors.ts";
+import { RTN_LOCAL, RTN_UNICAST } from "../core/dst.ts";
 import type { NetNs } from "../core/net-ns.ts";
+import { inetAddrType } from "../ipv4/route.ts";
+import { conntrackEnable } from "../netfilter/conntrack/conntrack.ts";
 import { IpvsNet } from "./ip-vs.ts";
 import { ipvsHookEntries } from "./ip-vs-core.ts";
+import { ipVsInIcmp, ipVsOutIcmp } from "./ip-vs-icmp.ts";
 import { createScheduler } from "./schedulers.ts";
 import {
   type ForwardMethod,
+  FTP_PORT,
+  IP_VS_CONN_F_MASQ,
   IpvsDest,
   IpvsService,
   type ServiceKey,
@@ -16,9 +22,7 @@ import {
 } from "./service.ts";
 import { Estimator } from "./stats.ts";
 import { ipvsSysctls } from "./sysctl.ts";
-
-/** Deferred work that ends connections without destination runs a tick later. */
-const JIFFY_NS = 10_000_000;
+import { wheelExpiryNs } from "./timer-wheel.ts";
 
 /** Options of a destination. */
 export interface DestOptions {
@@ -86,14 +90,22 @@ export function addDest(
   const service = findService(net, key);
   checkOptions(options);
   if (findDest(service, addr, port) !== undefined) throw new SysError("EEXIST");
-  const dest = net.trash.take(service, addr, port) ?? new IpvsDest(service, addr, port, net.estimator);
-  if (dest.service !== service) dest.stats.clear();
+  const dest = net.trash.take(service, addr, port) ?? newDest(net, service, addr, port);
+  if (dest.service !== service) dest.stats.reset();
+  dest.stats.setStopped(false);
   dest.service = service;
   dest.available = true;
-  applyOptions(dest, options);
+  applyOptions(net, dest, options);
   service.dests.unshift(dest);
   service.sched.added(service);
   return dest;
+}
+
+/** EINVAL for a group or broadcast address (ip_vs_new_dest). */
+function newDest(net: IpvsNet, service: IpvsService, addr: number, port: number): IpvsDest {
+  const type = inetAddrType(net.ns, addr);
+  if (type !== RTN_LOCAL && type !== RTN_UNICAST) throw new SysError("EINVAL");
+  return new IpvsDest(service, addr, port, net.estimator);
 }
 
 /** ENOENT when the service has no such destination. */
@@ -108,7 +120,7 @@ export function editDest(
   checkOptions(options);
   const dest = findDest(service, addr, port);
   if (dest === undefined) throw new SysError("ENOENT");
-  applyOptions(dest, options);
+  applyOptions(net, dest, options);
   service.sched.changed(service);
 }
 
@@ -129,12 +141,16 @@ function findDest(service: IpvsService, addr: number, port: number): IpvsDest | 
   return service.dests.find((dest) => dest.addr === addr && dest.port === port);
 }
 
-function applyOptions(dest: IpvsDest, options: DestOptions): void {
+function applyOptions(net: IpvsNet, dest: IpvsDest, options: DestOptions): void {
+  const { upperThreshold } = options;
   dest.weight = options.weight;
   dest.method = options.method;
-  dest.upperThreshold = options.upperThreshold;
+  // FTP may need its segments changed.
+  if (dest.service.key.port === FTP_PORT && options.method === IP_VS_CONN_F_MASQ) conntrackEnable(net.ns);
+  if (upperThreshold === 0 || upperThreshold > dest.upperThreshold) dest.overloaded = false;
+  dest.upperThreshold = upperThreshold;
   dest.lowerThreshold = options.lowerThreshold;
-  if (options.upperThreshold === 0) dest.overloaded = false;
+  dest.route = null;
 }
 
 function unlinkDest(net: IpvsNet, service: IpvsService, dest: IpvsDest, tellScheduler: boolean): void {
@@ -143,11 +159,12 @@ function unlinkDest(net: IpvsNet, service: IpvsService, dest: IpvsDest, tellSche
   service.dests.splice(index, 1);
   if (tellScheduler) service.sched.deleted(service, dest, index);
   net.trash.add(dest);
-  if (net.sysctl.expireNodestConn !== 0) net.nodestTimer.armIn(JIFFY_NS);
+  dest.stats.setStopped(true);
+  if (net.sysctl.expireNodestConn !== 0) net.nodestTimer.armAt(wheelExpiryNs(net.ns.kernel.sim.now, 1));
 }
 
 function registerHooks(net: IpvsNet): void {
-  net.hookEntries = ipvsHookEntries();
+  net.hookEntries = ipvsHookEntries({ in: ipVsInIcmp, out: ipVsOutIcmp });
   for (const entry of net.hookEntries) net.ns.hooks.register(entry);
 }
 

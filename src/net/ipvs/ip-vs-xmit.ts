@@ -4,14 +4,33 @@ import {
   ICMP_DEST_UNREACH,
   ICMP_EXC_TTL,
   ICMP_FRAG_NEEDED,
+  ICMP_HOST_UNREACH,
   ICMP_TIME_EXCEEDED,
   setIcmpCheck,
 } from "../../wire/icmp.ts";
-import { IP_DF, ipDecreaseTtl, ipFragOff, ipHeaderLen, ipTos, ipTotLen, ipTtl } from "../../wire/ipv4.ts";
+import {
+  IP_DF,
+  ipChecksumSet,
+  ipDaddr,
+  ipDecreaseTtl,
+  ipFragOff,
+  ipHeaderLen,
+  ipSaddr,
+  ipTotLen,
+  ipTtl,
+} from "../../wire/ipv4.ts";
 import { rewriteAddress, rewriteTransport } from "../../wire/rewrite.ts";
 import { DROP } from "../core/drop-reason.ts";
 import { type Dst, RTN_LOCAL } from "../core/dst.ts";
-import { NF_ACCEPT, NF_INET_LOCAL_OUT, NF_STOLEN, nfHook, type Verdict } from "../core/hooks.ts";
+import {
+  type Hook,
+  NF_ACCEPT,
+  NF_INET_FORWARD,
+  NF_INET_LOCAL_OUT,
+  NF_STOLEN,
+  nfHook,
+  type Verdict,
+} from "../core/hooks.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import type { Skb } from "../core/skb.ts";
 import { icmpSend } from "../ipv4/icmp.ts";
@@ -22,55 +41,52 @@ import type { IpvsConn } from "./conn.ts";
 import { ignoreConntrack, updateConntrack } from "./conntrack.ts";
 import { IP_VS_CONN_F_DROUTE, IP_VS_CONN_F_LOCALNODE } from "./service.ts";
 
+/** Where a packet may go (IP_VS_RT_MODE_*): to this machine, elsewhere, and here although it was for elsewhere. */
+const LOCAL = 1;
+const NON_LOCAL = 2;
+const REDIRECT = 4;
+/** It is an ICMP message: too long is not too long. */
+const NO_MTU = 8;
+
+const LOOPBACK_NET = 127;
+
 /** Sends by the method of the destination; the packet is the caller's only on NF_ACCEPT. */
 export function ipVsXmit(ns: NetNs, skb: Skb, conn: IpvsConn): Verdict {
-  const method = conn.dest === null ? IP_VS_CONN_F_LOCALNODE : conn.method;
-  if (method === IP_VS_CONN_F_LOCALNODE) return NF_ACCEPT;
-  return method === IP_VS_CONN_F_DROUTE ? directRoute(ns, skb, conn) : natXmit(ns, skb, conn);
+  if (conn.method === IP_VS_CONN_F_LOCALNODE) return sendOrCont(ns, skb, conn, null);
+  return conn.method === IP_VS_CONN_F_DROUTE ? directRoute(ns, skb, conn) : natXmit(ns, skb, conn);
 }
 
 /** ip_vs_nat_xmit */
 function natXmit(ns: NetNs, skb: Skb, conn: IpvsConn): Verdict {
-  const dst = ipRouteOutput(ns, conn.daddr, 0, 0, skb.mark, ipTos(skb.view, skb.netOff));
-  if (dst === null) return stolen(skb, DROP.IP_NOROUTE);
-  const local = dst.type === RTN_LOCAL;
-  if (local && conn.daddr >>> 24 === 127 && skb.iif !== 0) return stolen(skb, DROP.IP_MARTIAN);
-  if (!local && !mayLeave(ns, skb, dst, conn.daddr)) return NF_STOLEN;
+  const dst = outRoute(ns, skb, conn, LOCAL | NON_LOCAL | REDIRECT);
+  if (dst === null || martian(skb, conn, dst)) return NF_STOLEN;
   const l4Off = skb.netOff + ipHeaderLen(skb.view, skb.netOff);
   const from = rewriteAddress(skb.view, skb.netOff, false, conn.daddr);
+  ipSendCheck(skb);
   rewriteTransport(skb.view, skb.tail, conn.protocol, l4Off, false, from, conn.daddr, conn.dport);
-  skb.ipvsProperty = true;
-  if (conn.nfct) updateConntrack(skb, conn, true);
-  else ignoreConntrack(skb);
-  if (local) return NF_ACCEPT;
-  return send(ns, skb, dst, conn.daddr);
+  return natSendOrCont(ns, skb, conn, dst);
+}
+
+/** Options that were read changed the header; its checksum follows now (ip_send_check). */
+export function ipSendCheck(skb: Skb): void {
+  if (skb.opt !== null) ipChecksumSet(skb.view, skb.netOff);
 }
 
 /** ip_vs_dr_xmit: the packet itself, to the real server's link address. */
 function directRoute(ns: NetNs, skb: Skb, conn: IpvsConn): Verdict {
-  const dst = ipRouteOutput(ns, conn.daddr, 0, 0, skb.mark, ipTos(skb.view, skb.netOff));
-  if (dst === null) return stolen(skb, DROP.IP_NOROUTE);
-  const local = dst.type === RTN_LOCAL;
-  if (!local && !mayLeave(ns, skb, dst, conn.daddr)) return NF_STOLEN;
-  skb.ipvsProperty = true;
-  if (!conn.nfct) ignoreConntrack(skb);
-  if (local) return NF_ACCEPT;
-  return send(ns, skb, dst, conn.daddr);
+  const dst = outRoute(ns, skb, conn, LOCAL | NON_LOCAL);
+  if (dst !== null) ipSendCheck(skb);
+  return dst === null ? NF_STOLEN : sendOrCont(ns, skb, conn, dst);
 }
 
 /** An ICMP error of the client about a reply goes on to the real server (ip_vs_icmp_xmit). */
-export function ipVsIcmpXmit(ns: NetNs, skb: Skb, conn: IpvsConn): Verdict {
-  if (conn.dest === null || conn.dest.method !== 0) return ipVsXmit(ns, skb, conn);
-  const dst = ipRouteOutput(ns, conn.daddr, 0, 0, skb.mark, ipTos(skb.view, skb.netOff));
-  if (dst === null) return stolen(skb, DROP.IP_NOROUTE);
-  const local = dst.type === RTN_LOCAL;
-  if (!local && !mayLeave(ns, skb, dst, conn.daddr)) return NF_STOLEN;
+export function ipVsIcmpXmit(ns: NetNs, skb: Skb, conn: IpvsConn, hook: Hook): Verdict {
+  if (!conn.masquerades) return ipVsXmit(ns, skb, conn);
+  const where = hook === NF_INET_FORWARD ? NON_LOCAL : LOCAL | NON_LOCAL | REDIRECT;
+  const dst = outRoute(ns, skb, conn, where | NO_MTU);
+  if (dst === null || martian(skb, conn, dst)) return NF_STOLEN;
   natIcmp(skb, conn, false);
-  skb.ipvsProperty = true;
-  if (conn.nfct) updateConntrack(skb, conn, true);
-  else ignoreConntrack(skb);
-  if (local) return NF_ACCEPT;
-  return send(ns, skb, dst, conn.daddr);
+  return natSendOrCont(ns, skb, conn, dst);
 }
 
 /**
@@ -86,37 +102,81 @@ export function natIcmp(skb: Skb, conn: IpvsConn, outwards: boolean): void {
   const addr = outwards ? conn.vaddr : conn.daddr;
   const port = outwards ? conn.vport : conn.dport;
   rewriteAddress(view, outer, outwards, addr);
+  ipSendCheck(skb);
   rewriteAddress(view, inner, !outwards, addr);
+  ipChecksumSet(view, inner);
   view.setUint16(outwards ? innerL4 + 2 : innerL4, port);
   recomputeIcmpChecksum(view, icmp, outer + ipTotLen(view, outer));
 }
 
-/** __ip_vs_get_out_rt's checks: TTL, MTU. On false the packet is gone. */
-function mayLeave(ns: NetNs, skb: Skb, dst: Dst, daddr: number): boolean {
-  const view = skb.view;
-  if (ipTtl(view, skb.netOff) <= 1) {
+/** The way to the real server; its TTL is less then. Null: there is none, the packet is gone (__ip_vs_get_out_rt). */
+function outRoute(ns: NetNs, skb: Skb, conn: IpvsConn, where: number): Dst | null {
+  const { view, netOff } = skb;
+  const dst = ipRouteOutput(ns, conn.daddr, 0, 0, 0, 0);
+  if (dst === null) {
+    if (conn.dest !== null) conn.dest.route = null;
+    icmpSend(ns, skb, ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0);
+    return gone(skb, DROP.IP_NOROUTE);
+  }
+  const { dest } = conn;
+  if (dest !== null && dest.route !== dst) {
+    dest.route = dst;
+    dest.routeKnowsHop = conn.method === IP_VS_CONN_F_DROUTE;
+  }
+  if (dst.type === RTN_LOCAL) {
+    const redirected = skb.dst!.type !== RTN_LOCAL;
+    if ((where & LOCAL) === 0 || (redirected && (where & REDIRECT) === 0)) return gone(skb, DROP.IP_NOROUTE);
+    return dst;
+  }
+  if ((where & NON_LOCAL) === 0 || ipSaddr(view, netOff) >>> 24 === LOOPBACK_NET)
+    return gone(skb, DROP.IP_NOROUTE);
+  if (ipTtl(view, netOff) <= 1) {
     icmpSend(ns, skb, ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0);
-    skb.drop(DROP.IPVS_TTL);
-    return false;
+    return gone(skb, DROP.IPVS_TTL);
   }
-  ipDecreaseTtl(view, skb.netOff);
-  const mtu = dstMtu(ns, dst, daddr);
-  if (ipTotLen(view, skb.netOff) > mtu && (ipFragOff(view, skb.netOff) & IP_DF) !== 0) {
+  ipDecreaseTtl(view, netOff);
+  const mtu = dstMtu(ns, dst, conn.daddr);
+  if ((where & NO_MTU) === 0 && ipTotLen(view, netOff) > mtu && (ipFragOff(view, netOff) & IP_DF) !== 0) {
     icmpSend(ns, skb, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu);
-    skb.drop(DROP.PKT_TOO_BIG);
-    return false;
+    return gone(skb, DROP.PKT_TOO_BIG);
   }
+  return dst;
+}
+
+function gone(skb: Skb, reason: number): null {
+  skb.drop(reason);
+  return null;
+}
+
+/** From the world to the loopback address: the packet is gone. */
+function martian(skb: Skb, conn: IpvsConn, dst: Dst): boolean {
+  if (dst.type !== RTN_LOCAL || conn.daddr >>> 24 !== LOOPBACK_NET || skb.iif === 0) return false;
+  skb.drop(DROP.IP_MARTIAN);
   return true;
 }
 
-function send(ns: NetNs, skb: Skb, dst: Dst, daddr: number): Verdict {
-  skbSetRoute(skb, dst, daddr);
-  if (nfHook(ns, NF_INET_LOCAL_OUT, skb, null, dst.dev) === NF_ACCEPT) ipOutput(skb);
-  return NF_STOLEN;
+/** ip_vs_nat_send_or_cont */
+function natSendOrCont(ns: NetNs, skb: Skb, conn: IpvsConn, dst: Dst): Verdict {
+  skb.ipvsProperty = true;
+  if (conn.nfct) updateConntrack(skb, conn, true);
+  else ignoreConntrack(skb);
+  return dst.type === RTN_LOCAL ? NF_ACCEPT : send(ns, skb, dst, conn);
 }
 
-function stolen(skb: Skb, reason: number): Verdict {
-  skb.drop(reason);
+/** ip_vs_send_or_cont: to the real server, or on here (no route, or a local one). */
+function sendOrCont(ns: NetNs, skb: Skb, conn: IpvsConn, dst: Dst | null): Verdict {
+  skb.ipvsProperty = true;
+  if (!conn.nfct) ignoreConntrack(skb);
+  return dst === null || dst.type === RTN_LOCAL ? NF_ACCEPT : send(ns, skb, dst, conn);
+}
+
+function send(ns: NetNs, skb: Skb, dst: Dst, { dest, daddr }: IpvsConn): Verdict {
+  const knowsHop = dest === null || dest.routeKnowsHop;
+  skbSetRoute(skb, dst, knowsHop ? daddr : ipDaddr(skb.view, skb.netOff));
+  if (nfHook(ns, NF_INET_LOCAL_OUT, skb, null, dst.dev) !== NF_ACCEPT) return NF_STOLEN;
+  // NAT may have put back the address that was asked for.
+  if (!knowsHop && skb.dst === dst) skbSetRoute(skb, dst, ipDaddr(skb.view, skb.netOff));
+  ipOutput(skb);
   return NF_STOLEN;
 }
 

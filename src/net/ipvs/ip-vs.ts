@@ -1,11 +1,15 @@
 /** The state of IPVS in a namespace (struct netns_ipvs in include/net/ip_vs.h, net/netfilter/ipvs/ip_vs_ctl.c). */
 import { Timer } from "../../sim/timer.ts";
+import { IPPROTO_TCP } from "../../wire/ipv4.ts";
 import type { HookEntry } from "../core/hooks.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import { ConnTable } from "./conn.ts";
+import { Defense } from "./defense.ts";
 import { DestTrash } from "./dest-trash.ts";
-import type { IpvsService, ServiceKey } from "./service.ts";
+import { FTP_DATA_PORT, FTP_PORT, IP_VS_CONN_F_MASQ, type IpvsService, type ServiceKey } from "./service.ts";
 import { type Estimator, IpvsStats } from "./stats.ts";
+
+const FIRST_USER_PORT = 1024;
 
 /** net.ipv4.vs.*, those that change what packets do. */
 export interface IpvsSysctls {
@@ -15,6 +19,8 @@ export interface IpvsSysctls {
   expireQuiescentTemplate: number;
   snatReroute: number;
   sloppyTcp: number;
+  natIcmpSend: number;
+  scheduleIcmp: number;
 }
 
 /** IPVS of one namespace (struct netns_ipvs). */
@@ -27,6 +33,7 @@ export class IpvsNet {
   readonly nodestTimer: Timer;
   readonly conns: ConnTable;
   readonly estimator: Estimator;
+  readonly defense = new Defense();
   readonly totals: IpvsStats;
   readonly sysctl: IpvsSysctls = {
     conntrack: 0,
@@ -35,12 +42,16 @@ export class IpvsNet {
     expireQuiescentTemplate: 0,
     snatReroute: 1,
     sloppyTcp: 0,
+    natIcmpSend: 0,
+    scheduleIcmp: 0,
   };
   /** `ipvsadm --set`: seconds of ESTABLISHED, FIN_WAIT and UDP. */
   readonly timeoutsSec = { tcp: 900, tcpFin: 120, udp: 300 };
   /** Number of services by kind, so that a packet asks only where one can be (fwm_services, num_services). */
   fwmarkServices = 0;
   addressServices = 0;
+  /** Why the last packet was not scheduled (schedule.ts). */
+  ignored = 0;
   /** Registered while there is a service. */
   hookEntries: readonly HookEntry[] = [];
 
@@ -76,14 +87,31 @@ export class IpvsNet {
     if (mark !== 0 && this.fwmarkServices > 0)
       for (let i = 0; i < list.length; i++) if (list[i].key.fwmark === mark) return list[i];
     if (this.addressServices === 0) return null;
+    let ftp: IpvsService | null = null;
     let anyPort: IpvsService | null = null;
     for (let i = 0; i < list.length; i++) {
       const key = list[i].key;
       if (key.fwmark !== 0 || key.protocol !== protocol || key.addr !== addr) continue;
       if (key.port === port) return list[i];
-      if (key.port === 0 && list[i].options.persistentSec > 0) anyPort = list[i];
+      if (key.port === FTP_PORT) ftp = list[i];
+      if (key.port === 0) anyPort = list[i];
     }
-    return anyPort;
+    return ftp !== null && this.mayBeFtpData(protocol, port) ? ftp : anyPort;
+  }
+
+  /** A port that needs no privilege may be one that an FTP server named. */
+  private mayBeFtpData(protocol: number, port: number): boolean {
+    return protocol === IPPROTO_TCP && (port === FTP_DATA_PORT || port >= FIRST_USER_PORT);
+  }
+
+  /** Whether an address and port is a masqueraded real server of some service (ip_vs_has_real_service). */
+  hasRealServer(protocol: number, addr: number, port: number): boolean {
+    for (const { key, dests } of this.services) {
+      if (key.fwmark === 0 && key.protocol !== protocol) continue;
+      for (const dest of dests)
+        if (dest.addr === addr && dest.port === port && dest.method === IP_VS_CONN_F_MASQ) return true;
+    }
+    return false;
   }
 }
 

@@ -1,10 +1,10 @@
 /**
- * The schedulers (net/netfilter/ipvs/ip_vs_{rr,wrr,lc,wlc,sh,dh,sed,nq}.c): each picks a destination for a new
+ * The schedulers (net/netfilter/ipvs/ip_vs_{rr,wrr,lc,wlc,sh,dh,sed,nq,fo,ovf}.c): each picks a destination for a new
  * connection. Destinations stand in the kernel's list order, the one added last first.
  */
 import type { IpvsDest, IpvsService } from "./service.ts";
 
-export const SCHEDULERS = ["rr", "wrr", "lc", "wlc", "sh", "dh", "sed", "nq"] as const;
+export const SCHEDULERS = ["rr", "wrr", "lc", "wlc", "sh", "dh", "sed", "nq", "fo", "ovf"] as const;
 export type SchedulerName = (typeof SCHEDULERS)[number];
 
 /** What a scheduler looks at beside the service: the packet's addresses (int32) and source port. */
@@ -14,6 +14,8 @@ export interface SchedulerState {
   added(service: IpvsService): void;
   changed(service: IpvsService): void;
   deleted(service: IpvsService, dest: IpvsDest, index: number): void;
+  /** Says so of itself when it finds nobody. */
+  allOverloaded(): boolean;
 }
 
 function usable(dest: IpvsDest): boolean {
@@ -22,8 +24,13 @@ function usable(dest: IpvsDest): boolean {
 
 function ignore(): void {}
 
+function never(): boolean {
+  return false;
+}
+
 /** Round robin: a pointer to the destination used last, null for the list's head. */
 class RoundRobin implements SchedulerState {
+  readonly allOverloaded = never;
   private last: IpvsDest | null = null;
 
   schedule(service: IpvsService): IpvsDest | null {
@@ -57,6 +64,10 @@ class WeightedRoundRobin implements SchedulerState {
   private current = 0;
   private max = 0;
   private step = 1;
+
+  allOverloaded(): boolean {
+    return this.max !== 0;
+  }
 
   schedule(service: IpvsService): IpvsDest | null {
     const dests = service.dests;
@@ -103,6 +114,7 @@ class WeightedRoundRobin implements SchedulerState {
 
 /** lc, wlc, sed, nq: the least of `overhead / weight`, the first in the list on a tie. */
 class LeastConnection implements SchedulerState {
+  readonly allOverloaded = never;
   private readonly overhead: (dest: IpvsDest) => number;
   private readonly weighted: boolean;
   private readonly neverQueue: boolean;
@@ -147,6 +159,31 @@ function expectedDelay(dest: IpvsDest): number {
   return dest.activeConns + 1;
 }
 
+/** fo and ovf: the heaviest, the first in the list on a tie; ovf passes over those with more connections than weight. */
+class Heaviest implements SchedulerState {
+  readonly allOverloaded = never;
+  private readonly overflows: boolean;
+
+  constructor(overflows: boolean) {
+    this.overflows = overflows;
+  }
+
+  schedule(service: IpvsService): IpvsDest | null {
+    const dests = service.dests;
+    let best: IpvsDest | null = null;
+    for (let i = 0; i < dests.length; i++) {
+      const dest = dests[i];
+      if (!usable(dest) || (this.overflows && dest.activeConns > dest.weight)) continue;
+      if (best === null || dest.weight > best.weight) best = dest;
+    }
+    return best;
+  }
+
+  readonly added = ignore;
+  readonly changed = ignore;
+  readonly deleted = ignore;
+}
+
 const TAB_BITS = 8;
 const TAB_SIZE = 1 << TAB_BITS;
 
@@ -157,6 +194,7 @@ function hash32(value: number): number {
 
 /** sh and dh: a table of 256 buckets filled round robin (sh: by weight), looked up by address. */
 class AddressHash implements SchedulerState {
+  readonly allOverloaded = never;
   private readonly bySource: boolean;
   private readonly buckets: (IpvsDest | null)[] = new Array<IpvsDest | null>(TAB_SIZE).fill(null);
 
@@ -219,6 +257,8 @@ const MAKERS: Record<SchedulerName, () => SchedulerState> = {
   dh: () => new AddressHash(false),
   sed: () => new LeastConnection(expectedDelay, true, false),
   nq: () => new LeastConnection(expectedDelay, true, true),
+  fo: () => new Heaviest(false),
+  ovf: () => new Heaviest(true),
 };
 
 /** A fresh scheduler of that name. */

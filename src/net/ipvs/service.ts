@@ -1,4 +1,5 @@
 /** Virtual services and their destinations (struct ip_vs_service, struct ip_vs_dest in include/net/ip_vs.h). */
+import type { Dst } from "../core/dst.ts";
 import type { SchedulerName, SchedulerState } from "./schedulers.ts";
 import { type Estimator, IpvsStats } from "./stats.ts";
 
@@ -8,6 +9,10 @@ export const IP_VS_CONN_F_LOCALNODE = 1;
 export const IP_VS_CONN_F_TUNNEL = 2;
 export const IP_VS_CONN_F_DROUTE = 3;
 export type ForwardMethod = 0 | 1 | 2 | 3;
+
+/** A service on it gets the data connections of passive FTP too. */
+export const FTP_PORT = 21;
+export const FTP_DATA_PORT = 20;
 
 /** What names a service: a firewall mark, or protocol, address and port. */
 export interface ServiceKey {
@@ -48,6 +53,12 @@ export class IpvsDest {
   activeConns = 0;
   inactConns = 0;
   persistConns = 0;
+  /**
+   * The way there as it was last looked up (dest_dst), null when it must be again. Who looked it up for direct routing
+   * said that the next hop is the address that was asked for; all use it as it is then.
+   */
+  route: Dst | null = null;
+  routeKnowsHop = false;
   readonly stats: IpvsStats;
 
   constructor(service: IpvsService, addr: number, port: number, estimator: Estimator) {

@@ -7,6 +7,10 @@ import {
   ICMP_FRAG_NEEDED,
   ICMP_PARAMETERPROB,
   ICMP_REDIRECT,
+  ICMP_SOURCE_QUENCH,
+  ICMP_TIME_EXCEEDED,
+  ICMP_TIMESTAMP,
+  ICMP_TIMESTAMPREPLY,
   icmpIsError,
 } from "../../wire/icmp.ts";
 import {
@@ -45,6 +49,21 @@ const TCP_FLAGS: readonly (readonly [number, string])[] = [
   [0x01, "FIN "],
 ];
 
+const IPPROTO_UDPLITE = 136;
+const ICMP_HLEN = 8;
+/** Least length of a message by type; errors must quote an IP header. */
+const ICMP_LENGTHS: Readonly<Record<number, number>> = {
+  [ICMP_DEST_UNREACH]: 28,
+  [ICMP_SOURCE_QUENCH]: 28,
+  [ICMP_REDIRECT]: 28,
+  [ICMP_TIME_EXCEEDED]: 28,
+  [ICMP_PARAMETERPROB]: 28,
+  [ICMP_TIMESTAMP]: 20,
+  [ICMP_TIMESTAMPREPLY]: 20,
+  17: 12,
+  18: 12,
+};
+
 /** One line about the packet; `flags` are XT_LOG_*. */
 export function nfLogPacket(
   ns: NetNs,
@@ -61,9 +80,11 @@ export function nfLogPacket(
   if (physOut !== null && physOut !== outDev) parts.push(`PHYSOUT=${physOut.name} `);
   if (inDev !== null) parts.push(macHeader(skb, flags));
   parts.push(ipText(skb, skb.data, flags, true));
-  // Whatever runs in the lab runs as root.
-  if ((flags & LOG_UID) !== 0 && skb.sk !== null) parts.push("UID=0 GID=0 ");
-  if (skb.mark !== 0) parts.push(`MARK=0x${(skb.mark >>> 0).toString(16)} `);
+  if (!endsEarly(skb, skb.data, flags)) {
+    // Whatever runs in the lab runs as root.
+    if ((flags & LOG_UID) !== 0 && skb.sk !== null) parts.push("UID=0 GID=0 ");
+    if (skb.mark !== 0) parts.push(`MARK=0x${(skb.mark >>> 0).toString(16)} `);
+  }
   ns.kernel.printk(parts.join(""));
 }
 
@@ -76,6 +97,22 @@ export function nfLogTrace(
   prefix: string,
 ): void {
   nfLogPacket(ns, skb, inDev, outDev, prefix, LOG_DEFAULT_MASK);
+}
+
+/** A TCP or UDP header that is not all there ends the line: neither the owner nor the mark follows. */
+function endsEarly(skb: Skb, ip: number, flags: number): boolean {
+  const { view } = skb;
+  const proto = view.getUint8(ip + 9);
+  const off = ip + ((view.getUint8(ip) & 0x0f) << 2);
+  const length = skb.tail - off;
+  if ((view.getUint16(ip + 6) & IP_OFFSET) !== 0) return false;
+  if (proto === IPPROTO_UDP || proto === IPPROTO_UDPLITE) return length < 8;
+  if (proto !== IPPROTO_TCP) return false;
+  return length < 20 || ((flags & LOG_TCPOPT) !== 0 && length < tcpHeaderLen(skb, off));
+}
+
+function tcpHeaderLen(skb: Skb, off: number): number {
+  return (skb.view.getUint8(off + 12) >>> 4) << 2;
 }
 
 function hexByte(byte: number): string {
@@ -141,12 +178,15 @@ function transportText(
       if (fragment) return "PROTO=TCP ";
       return `PROTO=TCP ${length < 20 ? incomplete : tcpText(skb, off, flags)}`;
     case IPPROTO_UDP:
-      if (fragment) return "PROTO=UDP ";
-      if (length < 8) return `PROTO=UDP ${incomplete}`;
-      return `PROTO=UDP SPT=${view.getUint16(off)} DPT=${view.getUint16(off + 2)} LEN=${view.getUint16(off + 4)} `;
+    case IPPROTO_UDPLITE: {
+      const name = proto === IPPROTO_UDP ? "UDP" : "UDPLITE";
+      if (fragment) return `PROTO=${name} `;
+      if (length < 8) return `PROTO=${name} ${incomplete}`;
+      return `PROTO=${name} SPT=${view.getUint16(off)} DPT=${view.getUint16(off + 2)} LEN=${view.getUint16(off + 4)} `;
+    }
     case IPPROTO_ICMP:
       if (fragment) return "PROTO=ICMP ";
-      return `PROTO=ICMP ${length < 4 ? incomplete : icmpText(skb, off, flags, outer)}`;
+      return `PROTO=ICMP ${length < ICMP_HLEN ? incomplete : icmpText(skb, off, flags, outer)}`;
     case IPPROTO_AH:
     case IPPROTO_ESP: {
       const name = proto === IPPROTO_AH ? "AH" : "ESP";
@@ -162,14 +202,16 @@ function transportText(
 function tcpText(skb: Skb, off: number, flags: number): string {
   const { view } = skb;
   const bits = view.getUint8(off + 13);
-  const headerLen = (view.getUint8(off + 12) >>> 4) << 2;
+  const headerLen = tcpHeaderLen(skb, off);
   const sequence =
     (flags & LOG_TCPSEQ) !== 0 ? `SEQ=${view.getUint32(off + 4)} ACK=${view.getUint32(off + 8)} ` : "";
   const reserved = hexByte((view.getUint8(off + 12) & 0x0f) << 2);
   const options =
-    (flags & LOG_TCPOPT) !== 0 && headerLen > 20 && skb.tail >= off + headerLen
-      ? `OPT (${optionBytes(skb, off + 20, off + headerLen)}) `
-      : "";
+    (flags & LOG_TCPOPT) === 0 || headerLen <= 20
+      ? ""
+      : skb.tail < off + headerLen
+        ? "OPT (TRUNCATED)"
+        : `OPT (${optionBytes(skb, off + 20, off + headerLen)}) `;
   const names = TCP_FLAGS.map(([bit, name]) => ((bits & bit) !== 0 ? name : "")).join("");
   return (
     `SPT=${view.getUint16(off)} DPT=${view.getUint16(off + 2)} ${sequence}` +
@@ -182,7 +224,7 @@ function icmpText(skb: Skb, off: number, flags: number, outer: boolean): string 
   const type = view.getUint8(off);
   const code = view.getUint8(off + 1);
   const head = `TYPE=${type} CODE=${code} `;
-  if (skb.tail - off < 8) return `${head}INCOMPLETE [${skb.tail - off} bytes] `;
+  if (skb.tail - off < (ICMP_LENGTHS[type] ?? 0)) return `${head}INCOMPLETE [${skb.tail - off} bytes] `;
   if (type === ICMP_ECHO || type === ICMP_ECHOREPLY)
     return `${head}ID=${view.getUint16(off + 4)} SEQ=${view.getUint16(off + 6)} `;
   if (!icmpIsError(type)) return head;

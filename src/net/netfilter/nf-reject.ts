@@ -1,11 +1,17 @@
 /** The answers of REJECT (net/ipv4/netfilter/nf_reject_ipv4.c). They do not take the packet that they answer. */
+import { inetChecksum } from "../../wire/checksum.ts";
 import { ICMP_DEST_UNREACH } from "../../wire/icmp.ts";
 import {
   IP_OFFSET,
-  IPPROTO_ICMP,
+  IPPROTO_AH,
+  IPPROTO_ESP,
+  IPPROTO_GRE,
+  IPPROTO_SCTP,
   IPPROTO_TCP,
   IPPROTO_UDP,
+  ipChecksumOk,
   ipChecksumSet,
+  l4CheckOff,
   l4ChecksumOk,
   l4ChecksumSet,
 } from "../../wire/ipv4.ts";
@@ -15,11 +21,30 @@ import { DROP } from "../core/drop-reason.ts";
 import { RTN_BROADCAST, RTN_MULTICAST } from "../core/dst.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import { nfBridgeOf } from "../core/nf-bridge.ts";
-import { IP_CT_ESTABLISHED_REPLY, IP_CT_RELATED, IP_CT_RELATED_REPLY, type Skb } from "../core/skb.ts";
+import {
+  hasConntrack,
+  IP_CT_ESTABLISHED_REPLY,
+  IP_CT_RELATED,
+  IP_CT_RELATED_REPLY,
+  IPSKB_FORWARDED,
+  type Skb,
+} from "../core/skb.ts";
 import { icmpSend } from "../ipv4/icmp.ts";
 import { ipBuildHeader, ipLocalOut, ipRouteMeHarder } from "../ipv4/ip-output.ts";
 import { ipv4Of } from "../ipv4/ipv4-net.ts";
 import type { RejectWith } from "./rule-spec.ts";
+
+const IPPROTO_DCCP = 33;
+const IPPROTO_UDPLITE = 136;
+/** Protocols with other sums, or none, or over a part only (nf_reject_verify_csum). */
+const UNSUMMED: ReadonlySet<number> = new Set([
+  IPPROTO_GRE,
+  IPPROTO_AH,
+  IPPROTO_ESP,
+  IPPROTO_SCTP,
+  IPPROTO_UDPLITE,
+  IPPROTO_DCCP,
+]);
 
 /** Codes of "destination unreachable" by the words of --reject-with. */
 const CODES: Readonly<Record<Exclude<RejectWith, "tcp-reset">, number>> = {
@@ -40,15 +65,24 @@ export function nfReject(ns: NetNs, skb: Skb, how: RejectWith): void {
 
 function nfSendUnreach(ns: NetNs, skb: Skb, code: number): void {
   if ((skb.view.getUint16(skb.data + 6) & IP_OFFSET) !== 0) return;
-  if (transportChecksumOk(skb)) icmpSend(ns, skb, ICMP_DEST_UNREACH, code, 0);
+  if (transportChecksumOk(skb, skb.csumLevel > 0 || skb.csumValid))
+    icmpSend(ns, skb, ICMP_DEST_UNREACH, code, 0);
 }
 
-function transportChecksumOk(skb: Skb): boolean {
+/**
+ * Whether the checksum behind the IP header is right (nf_ip_checksum), as far as the protocol has one over all its bytes. It is
+ * summed up together with the IP header, which must add nothing: one whose options were filled in is not finished before the
+ * packet leaves, and what is wrong then is not answered.
+ */
+function transportChecksumOk(skb: Skb, known: boolean): boolean {
+  if (known) return true;
   const { view, bytes, data } = skb;
   const proto = view.getUint8(data + 9);
-  if (proto !== IPPROTO_TCP && proto !== IPPROTO_UDP && proto !== IPPROTO_ICMP) return true;
+  if (UNSUMMED.has(proto)) return true;
   const l4 = data + ((view.getUint8(data) & 0x0f) << 2);
   if (proto === IPPROTO_UDP && view.getUint16(l4 + 6) === 0) return true;
+  if (!ipChecksumOk(view, data)) return false;
+  if (l4CheckOff(proto) < 0) return inetChecksum(view, l4, skb.tail - l4) === 0;
   return l4ChecksumOk(bytes, view, data, l4, skb.tail - l4);
 }
 
@@ -59,7 +93,9 @@ function nfSendReset(ns: NetNs, old: Skb): void {
   const tcp = data + ((view.getUint8(data) & 0x0f) << 2);
   if (old.tail - tcp < 20) return;
   const flags = view.getUint8(tcp + 13);
-  if ((flags & TCP_RST) !== 0 || !transportChecksumOk(old)) return;
+  if ((flags & TCP_RST) !== 0) return;
+  // Forwarding forgets that somebody found it right (skb_forward_csum).
+  if (!transportChecksumOk(old, old.csumLevel > 0 && (old.ipcb & IPSKB_FORWARDED) === 0)) return;
   if (old.dst !== null && (old.dst.type === RTN_BROADCAST || old.dst.type === RTN_MULTICAST)) return;
   const skb = ns.kernel.pool.alloc(20);
   skb.data = skb.tail;
@@ -101,7 +137,7 @@ function resetHeader(skb: Skb, old: Skb, tcp: number, flags: number): void {
 
 /** The answer belongs to the connection of what it answers, in the other direction (nf_conntrack_attach). */
 function attachConnection(skb: Skb, old: Skb): void {
-  if (old.ct === null) return;
+  if (!hasConntrack(old)) return;
   skb.ct = old.ct;
   skb.ctInfo = old.ctInfo < IP_CT_ESTABLISHED_REPLY ? IP_CT_RELATED_REPLY : IP_CT_RELATED;
 }

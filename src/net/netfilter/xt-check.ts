@@ -14,7 +14,9 @@ import {
 } from "../core/hooks.ts";
 import { conntrackEnable } from "./conntrack/conntrack.ts";
 import { IPT_INV_PROTO, type MatchSpec, type RuleSpec, type TargetSpec } from "./rule-spec.ts";
+import { XT_PHYSDEV_OP_BRIDGED, XT_PHYSDEV_OP_ISOUT, XT_PHYSDEV_OP_OUT } from "./words/meta-matches.ts";
 import type { Chain, Rule, Table, TableName } from "./x-tables.ts";
+import { limitFits } from "./xt-limit.ts";
 
 const PRE = 1 << NF_INET_PRE_ROUTING;
 const IN = 1 << NF_INET_LOCAL_IN;
@@ -134,6 +136,7 @@ const NEEDED_PROTO: Readonly<Partial<Record<MatchSpec["name"], number>>> = {
 };
 
 function checkMatch(match: MatchSpec, proto: number, hooks: number): void {
+  if (match.name === "limit" && !limitFits(match)) throw new SysError("ERANGE", match.name);
   const needed = NEEDED_PROTO[match.name];
   if (needed !== undefined && needed !== proto) refuse(match.name);
   if (match.name === "mac" && (hooks & ~(PRE | IN | FWD)) !== 0) refuse(match.name);
@@ -141,8 +144,13 @@ function checkMatch(match: MatchSpec, proto: number, hooks: number): void {
     if (match.limitIfaceOut && (hooks & (PRE | IN)) !== 0) refuse(match.name);
     if (match.limitIfaceIn && (hooks & (POST | OUT)) !== 0) refuse(match.name);
   }
-  // --physdev-out and --physdev-is-out: a packet of this machine has no bridge port yet.
-  if (match.name === "physdev" && (match.flags & (2 | 16)) !== 0 && (hooks & OUT) !== 0) refuse(match.name);
+  // --physdev-out and --physdev-is-out: a packet of this machine has no bridge port yet, unless only bridged ones are meant.
+  if (match.name === "physdev") {
+    const { flags, invert } = match;
+    const bridged = (flags & XT_PHYSDEV_OP_BRIDGED) !== 0 && (invert & XT_PHYSDEV_OP_BRIDGED) === 0;
+    const asksOut = (flags & (XT_PHYSDEV_OP_OUT | XT_PHYSDEV_OP_ISOUT)) !== 0;
+    if (asksOut && !bridged && (hooks & OUT) !== 0) refuse(match.name);
+  }
   if (match.name === "policy" && (hooks & (match.dir === "out" ? PRE | IN : POST | OUT)) !== 0)
     refuse(match.name);
 }

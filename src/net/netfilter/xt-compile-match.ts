@@ -1,7 +1,7 @@
 /** The operands of each kind of match, in the order in which `xt-match.ts` and its sisters read them. */
 import type { ConntrackMatch, MatchSpec, StatisticMatch, U32Match } from "./rule-spec.ts";
-import { XT_LIMIT_SCALE } from "./words/rate-matches.ts";
 import type { OperandWriter } from "./xt-compile.ts";
+import { limitState } from "./xt-limit.ts";
 
 export const M_TCP = 1;
 export const M_UDP = 2;
@@ -25,11 +25,6 @@ export const M_TCPMSS = 19;
 export const M_U32 = 20;
 export const M_POLICY = 21;
 export const M_PKTTYPE = 22;
-
-/** Kernel ticks a second, the clock of limit. */
-export const HZ = 100;
-/** Credits that limit earns in a tick (xt_limit.c): the power of two below what fits a day of them in 32 bits. */
-export const CREDITS_PER_JIFFY = 2 ** Math.floor(Math.log2(0xffffffff / (HZ * 60 * 60 * 24)));
 
 export const MULTIPORT_SOURCE = 1;
 export const MULTIPORT_DEST = 2;
@@ -123,18 +118,10 @@ function compileMeta(writer: OperandWriter, match: MetaMatch): number {
       return M_PKTTYPE;
     case "statistic":
       return compileStatistic(writer, match);
-    case "limit": {
-      const cost = Math.floor((match.avg * HZ * CREDITS_PER_JIFFY) / XT_LIMIT_SCALE);
-      const cap = Math.floor((match.avg * match.burst * HZ * CREDITS_PER_JIFFY) / XT_LIMIT_SCALE);
-      ops.push(writer.state.push(jiffies(writer.nowNs), cap, cost, cap) - 4);
+    case "limit":
+      ops.push(writer.state.push(...limitState(match, writer.nowNs)) - 4);
       return M_LIMIT;
-    }
   }
-}
-
-/** Ticks since the start. */
-export function jiffies(nowNs: number): number {
-  return Math.floor(nowNs / (1_000_000_000 / HZ));
 }
 
 function nameIndex(writer: OperandWriter, name: string): number {

@@ -113,7 +113,8 @@ function statusFits(program: CompiledTable, at: number, ns: NetNs, ct: Conn): bo
   )
     return false;
   if ((flags & XT_CONNTRACK_EXPIRES) === 0) return true;
-  const left = Math.floor((ct.timeoutNs - ns.kernel.sim.now) / SEC_NS);
+  // One that is not confirmed has no end yet, which reads as one that is long over.
+  const left = ct.isConfirmed ? Math.floor((ct.timeoutNs - ns.kernel.sim.now) / SEC_NS) : 0;
   const range = ops[at + 21];
   return (left >= state[range] && left <= state[range + 1]) !== ((invert & XT_CONNTRACK_EXPIRES) !== 0);
 }

@@ -17,8 +17,6 @@ import {
 } from "./words/meta-matches.ts";
 import { type CompiledTable, patternFits } from "./xt-compile.ts";
 import {
-  CREDITS_PER_JIFFY,
-  jiffies,
   M_ADDRTYPE,
   M_CONNMARK,
   M_CONNTRACK,
@@ -42,6 +40,7 @@ import {
   M_U32,
   M_UDP,
 } from "./xt-compile-match.ts";
+import { limitMt } from "./xt-limit.ts";
 import { connmarkMt, conntrackMt, stateMt } from "./xt-match-ct.ts";
 import { icmpMatch, multiportMt, tcpMt, tcpmssMt, udpMt } from "./xt-match-l4.ts";
 import { MATCH_NO, MATCH_YES, type MatchResult } from "./xt-match-result.ts";
@@ -209,17 +208,6 @@ function nthMt(program: CompiledTable, at: number): boolean {
   const next = state[index] === state[index + 1] ? 0 : state[index] + 1;
   state[index] = next;
   return (next === 0) !== (ops[at + 1] !== 0);
-}
-
-/** The token bucket of xt_limit.c: last tick, credit, cost of a packet, most credit. */
-function limitMt(state: Float64Array, index: number, nowNs: number): boolean {
-  const now = jiffies(nowNs);
-  const credit = state[index + 1] + (now - state[index]) * CREDITS_PER_JIFFY;
-  state[index] = now;
-  state[index + 1] = credit > state[index + 3] ? state[index + 3] : credit;
-  if (state[index + 1] < state[index + 2]) return false;
-  state[index + 1] -= state[index + 2];
-  return true;
 }
 
 function macMt(ops: Int32Array, at: number, skb: Skb): boolean {

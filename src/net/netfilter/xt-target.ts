@@ -10,7 +10,7 @@ import {
 } from "../core/hooks.ts";
 import type { NetDevice } from "../core/net-device.ts";
 import type { NetNs } from "../core/net-ns.ts";
-import { IP_CT_UNTRACKED, type Skb } from "../core/skb.ts";
+import { hasConntrack, IP_CT_UNTRACKED, type Skb } from "../core/skb.ts";
 import { ctOf } from "./conntrack/conntrack.ts";
 import { natMasquerade, natNetmap, natRedirect, nfNatSetupInfo } from "./nat/nat.ts";
 import { NF_NAT_MANIP_DST, NF_NAT_MANIP_SRC } from "./nat/nat-range.ts";
@@ -49,7 +49,7 @@ export function runTarget(
       return XT_CONTINUE;
     case "CT":
     case "NOTRACK":
-      if (skb.ct === null) skb.ctInfo = IP_CT_UNTRACKED;
+      if (!hasConntrack(skb)) skb.ctInfo = IP_CT_UNTRACKED;
       return XT_CONTINUE;
     case "TCPMSS":
       return tcpmssMangle(ns, skb, target.mss) ? XT_CONTINUE : NF_DROP;

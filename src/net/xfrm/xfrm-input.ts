@@ -55,7 +55,8 @@ function transportFinish(ns: NetNs, skb: Skb): void {
   ipChecksumSet(skb.view, skb.data);
   skb.ct = null;
   skb.ctInfo = IP_CT_NEW;
-  if (nfHook(ns, NF_INET_PRE_ROUTING, skb, skb.dev, null) === NF_ACCEPT) ipRcvFinish(skb);
+  if (nfHook(ns, NF_INET_PRE_ROUTING, skb, skb.dev, null) === NF_ACCEPT)
+    ns.kernel.kthreads.queueWork(skb, ipRcvFinish);
 }
 
 /** An ICMP error about a packet of ours: a smaller path MTU counts when the SA is known (esp4_err). */

@@ -1,20 +1,57 @@
 /**
- * The syntax tree of the shell language: what of POSIX sh (XCU chapter 2) people type into a terminal of a lab. Offsets
- * count characters of the command text from 0.
+ * The syntax tree of the shell language: POSIX sh (XCU chapter 2) and what scripts commonly use of bash: arrays, `[[ ]]`,
+ * `(( ))`, here-strings, process substitution. Offsets count characters of the command text from 0.
  */
+
+/** What `${NAME…}` does with the value; `:` takes a part, `/` replaces, `keys` is `${!NAME[@]}`. */
+export type ParameterOp =
+  | ""
+  | "-"
+  | ":-"
+  | "="
+  | ":="
+  | "+"
+  | ":+"
+  | "?"
+  | ":?"
+  | "%"
+  | "%%"
+  | "#"
+  | "##"
+  | "/"
+  | "//"
+  | "/#"
+  | "/%"
+  | ":"
+  | "^"
+  | "^^"
+  | ","
+  | ",,"
+  | "length"
+  | "keys";
+
+export interface ParameterPart {
+  readonly kind: "parameter";
+  readonly name: string;
+  /** `[INDEX]`: null without one; `@` and `*` as texts. */
+  readonly index: Word | null;
+  readonly op: ParameterOp;
+  /** Default, pattern, or offset. */
+  readonly operand: Word | null;
+  /** Replacement, or length. */
+  readonly second: Word | null;
+  /** `${!NAME}`: the value names the parameter that is meant. */
+  readonly indirect: boolean;
+  readonly quoted: boolean;
+}
 
 export type WordPart =
   | { readonly kind: "text"; readonly text: string; readonly quoted: boolean }
-  /** `$NAME`, `${NAME}`, `${NAME:-WORD}`, `${#NAME}`; `op` is "" for a plain one. */
-  | {
-      readonly kind: "variable";
-      readonly name: string;
-      readonly op: "" | ":-" | "-" | ":=" | ":+" | "%" | "%%" | "#" | "##" | "length";
-      readonly operand: string;
-      readonly quoted: boolean;
-    }
+  | ParameterPart
   | { readonly kind: "command"; readonly script: Script; readonly quoted: boolean }
-  | { readonly kind: "arithmetic"; readonly text: string };
+  | { readonly kind: "arithmetic"; readonly text: Word; readonly quoted: boolean }
+  /** `<(…)`: a file name from which the output can be read. */
+  | { readonly kind: "process"; readonly script: Script; readonly quoted: boolean };
 
 export interface Word {
   readonly parts: readonly WordPart[];
@@ -22,53 +59,94 @@ export interface Word {
 }
 
 export interface Redirect {
-  readonly fd: 0 | 1 | 2;
-  readonly kind: "read" | "write" | "append" | "dup" | "here";
-  /** File name or text; empty for `dup`. */
-  readonly target: Word | null;
-  /** The descriptor that `dup` copies. */
-  readonly from: 0 | 1 | 2;
+  readonly fd: number;
+  readonly kind: "read" | "write" | "append" | "dup" | "close" | "here" | "both" | "bothAppend";
+  /** File name, text of a here-document or here-string, or the descriptor that `dup` copies; null for `close`. */
+  target: Word | null;
 }
 
 export interface Assignment {
   readonly name: string;
+  /** `NAME[INDEX]=` */
+  readonly index: Word | null;
+  /** `+=` */
+  readonly append: boolean;
+  readonly value: Word;
+  /** `NAME=(…)`; null for a plain value. */
+  readonly elements: readonly ArrayElement[] | null;
+}
+
+export interface ArrayElement {
+  readonly index: Word | null;
   readonly value: Word;
 }
 
+/** An argument of a command: a word, or an assignment of `local`, `declare`, `export` and `readonly`. */
+export interface Argument {
+  readonly word: Word;
+  readonly assignment: Assignment | null;
+}
+
+export interface SimpleCommand {
+  readonly kind: "simple";
+  readonly assignments: readonly Assignment[];
+  readonly words: readonly Argument[];
+  readonly redirects: readonly Redirect[];
+  /** From 1. */
+  readonly line: number;
+}
+
+export interface CaseBranch {
+  readonly patterns: readonly Word[];
+  readonly body: Script;
+  /** `;;`, `;&` goes on into the next body, `;;&` goes on testing. */
+  readonly end: ";;" | ";&" | ";;&";
+}
+
+/** The inside of `[[ ]]`. */
+export type Condition =
+  | { readonly kind: "not"; readonly operand: Condition }
+  | { readonly kind: "and" | "or"; readonly left: Condition; readonly right: Condition }
+  | { readonly kind: "unary"; readonly op: string; readonly operand: Word }
+  | { readonly kind: "binary"; readonly op: string; readonly left: Word; readonly right: Word };
+
+interface Redirected {
+  readonly redirects: readonly Redirect[];
+}
+
 export type Command =
-  | {
-      readonly kind: "simple";
-      readonly assignments: readonly Assignment[];
-      readonly words: readonly Word[];
-      readonly redirects: readonly Redirect[];
-    }
-  | {
+  | SimpleCommand
+  | (Redirected & {
       readonly kind: "for";
       readonly name: string;
-      readonly words: readonly Word[];
+      /** null: the positional parameters. */
+      readonly words: readonly Word[] | null;
       readonly body: Script;
-      readonly redirects: readonly Redirect[];
-    }
-  | {
+    })
+  | (Redirected & {
+      readonly kind: "cfor";
+      readonly start: Word;
+      readonly test: Word;
+      readonly step: Word;
+      readonly body: Script;
+    })
+  | (Redirected & {
       readonly kind: "while";
       readonly until: boolean;
       readonly condition: Script;
       readonly body: Script;
-      readonly redirects: readonly Redirect[];
-    }
-  | {
+    })
+  | (Redirected & {
       readonly kind: "if";
       readonly branches: readonly { readonly condition: Script; readonly body: Script }[];
       readonly otherwise: Script | null;
-      readonly redirects: readonly Redirect[];
-    }
-  | {
-      readonly kind: "group";
-      /** In parentheses: variables do not come out. */
-      readonly subshell: boolean;
-      readonly body: Script;
-      readonly redirects: readonly Redirect[];
-    };
+    })
+  | (Redirected & { readonly kind: "case"; readonly word: Word; readonly branches: readonly CaseBranch[] })
+  /** In parentheses: variables do not come out. */
+  | (Redirected & { readonly kind: "group"; readonly subshell: boolean; readonly body: Script })
+  | (Redirected & { readonly kind: "function"; readonly name: string; readonly body: Command })
+  | (Redirected & { readonly kind: "condition"; readonly test: Condition })
+  | (Redirected & { readonly kind: "arithmetic"; readonly text: Word });
 
 export interface Pipeline {
   readonly commands: readonly Command[];
@@ -83,4 +161,6 @@ export interface AndOr {
 
 export interface Script {
   readonly lists: readonly AndOr[];
+  /** More than one command on lines of their own: a script, not a typed line. */
+  readonly lines: boolean;
 }

@@ -1,137 +1,51 @@
-/** Builtins of the shell, and the commands that run other commands: sudo, timeout, xargs, sh, bash, env, time. */
-import { type Co, sleep } from "../../host/process.ts";
-import { MS, SEC } from "../../sim/sim.ts";
-import { formatCtime, unixSeconds, wallTime } from "../../sim/wall-clock.ts";
-import { engineOf } from "../../swarm/engine.ts";
-import { NotModelledError, UsageError } from "../../util/errors.ts";
+/** Every builtin of the shell by its name, and the commands that run other commands: sudo, xargs, sh, bash, env, exec. */
+import type { Co } from "../../host/process.ts";
+import { NotModelledError, SysError, strerror, UsageError } from "../../util/errors.ts";
+import { type Builtin, now } from "./builtin.ts";
+import { FILE_BUILTINS } from "./builtins-files.ts";
+import { JOB_BUILTINS } from "./builtins-jobs.ts";
+import { VARIABLE_BUILTINS } from "./builtins-variables.ts";
 import { parseShell } from "./parser.ts";
 import { type RunningShell, ShellFlow, waitChild } from "./place.ts";
-import { Input, type Io } from "./streams.ts";
-
-/** Runs other words in the same shell. */
-type RunWords = (shell: RunningShell, words: readonly string[], io: Io) => Co<number>;
-
-type Builtin = (shell: RunningShell, argv: readonly string[], io: Io, run: RunWords) => Co<number>;
+import { Input } from "./streams.ts";
+import { ShellSyntaxError } from "./syntax-error.ts";
 
 // biome-ignore lint/correctness/useYield: a builtin is a routine even if it never waits
 function* nothing(): Co<number> {
   return 0;
 }
 
-/** A builtin that ends at once. */
-const now = (run: (shell: RunningShell, argv: readonly string[], io: Io) => number): Builtin =>
-  // biome-ignore lint/correctness/useYield: a builtin is a routine even if it never waits
-  function* (shell, argv, io) {
-    return run(shell, argv, io);
-  };
-
-const UNITS: Record<string, number> = { ms: MS, s: SEC, m: 60 * SEC, h: 3600 * SEC, d: 86400 * SEC };
-
-/** `1.5`, `200ms`, `2m` in ns. */
-function duration(name: string, text: string): number {
-  if (/^inf(inity)?$/i.test(text)) return Number.POSITIVE_INFINITY;
-  const found = /^(\d+\.?\d*|\.\d+)(ms|[smhd])?$/.exec(text);
-  if (found === null)
-    throw new UsageError(
-      `${name}: invalid time interval ‘${text}’\nTry '${name} --help' for more information.`,
-      1,
-    );
-  return Math.round(Number(found[1]) * UNITS[found[2] ?? "s"]);
-}
-
-const sleepCommand: Builtin = function* (_shell, argv) {
-  if (argv.length === 0)
-    throw new UsageError("sleep: missing operand\nTry 'sleep --help' for more information.", 1);
-  let total = 0;
-  for (const word of argv) total += duration("sleep", word);
-  if (total === Number.POSITIVE_INFINITY) for (;;) yield { queues: [] };
-  yield* sleep(total);
-  return 0;
-};
-
-const wait: Builtin = function* (shell, argv) {
-  const wanted = argv.map((word) => Number(word.replace("%", "")));
-  let status = 0;
-  for (const job of [...shell.state.jobs]) {
-    if (wanted.length > 0 && !wanted.includes(job.pid)) continue;
-    while (job.exitStatus === null) yield { queues: [job.exited] };
-    status = wanted.length > 0 ? job.exitStatus : 0;
-    shell.state.jobs.splice(shell.state.jobs.indexOf(job), 1);
-  }
-  return status;
-};
-
-const SIGNALS: Record<string, number> = { HUP: 1, INT: 2, KILL: 9, TERM: 15 };
-
-function signalNumber(text: string): number {
-  const name = text.replace(/^SIG/, "");
-  const number = /^\d+$/.test(name) ? Number(name) : SIGNALS[name];
-  if (number === undefined) throw new UsageError(`bash: kill: ${text}: invalid signal specification`, 1);
-  return number;
-}
-
-const kill = now((shell, argv, io) => {
-  let signal = 15;
-  let status = 0;
-  const targets = [...argv];
-  if (targets[0] === "-s") signal = signalNumber(targets.splice(0, 2)[1] ?? "");
-  else if (/^-[A-Z0-9]+$/.test(targets[0] ?? "")) signal = signalNumber(targets.shift()!.slice(1));
-  for (const target of targets) {
-    const job = target.startsWith("%") ? shell.state.jobs[Number(target.slice(1)) - 1] : undefined;
-    const pid = job?.pid ?? Number(target);
-    const process = shell.place.machine.processes.find((candidate) => candidate.pid === pid);
-    if (process === undefined) {
-      io.err.write(`bash: kill: (${target}) - No such process\n`);
-      status = 1;
-    } else process.kill(signal);
-  }
-  return status;
-});
-
-const timeout: Builtin = function* (shell, argv, io, run) {
-  const words = [...argv];
-  let signal = 15;
-  while (words[0]?.startsWith("-")) {
-    const option = words.shift()!;
-    if (option === "-s") signal = signalNumber(words.shift() ?? "");
-    else if (option.startsWith("--signal=")) signal = signalNumber(option.slice(9));
-    else if (option === "-k") words.shift();
-    else if (option !== "--preserve-status") throw new NotModelledError(`timeout ${option}`);
-  }
-  if (words.length < 2)
-    throw new UsageError("timeout: missing operand\nTry 'timeout --help' for more information.", 125);
-  const limit = duration("timeout", words.shift()!);
-  const child = shell.spawn("timeout", shell.place.ns, shell.state.fork(), (inner) => run(inner, words, io));
-  const ends = limit > 0 && limit < Number.POSITIVE_INFINITY;
-  if ((yield* waitChild(child, ends ? limit : undefined)) === "ended") return child.process.exitStatus!;
-  child.process.kill(signal);
-  return 124;
-};
-
 const xargs: Builtin = function* (shell, argv, io, run) {
   let perRun = Number.POSITIVE_INFINITY;
   let placeholder = "";
+  let always = true;
+  let separator = /\s+/;
   const words = [...argv];
   while (words[0]?.startsWith("-")) {
     const option = words.shift()!;
     if (option.startsWith("-n")) perRun = Number(option.slice(2) || words.shift());
     else if (option.startsWith("-I")) placeholder = option.slice(2) || words.shift()!;
-    else if (option !== "-r") throw new NotModelledError(`xargs ${option}`);
+    else if (option === "-0") separator = /\0/;
+    else if (option === "-r" || option === "--no-run-if-empty") always = false;
+    else throw new NotModelledError(`xargs ${option}`);
   }
   if (words.length === 0) words.push("echo");
-  const text = io.input.rest();
-  const items =
-    placeholder === ""
-      ? text.split(/\s+/).filter((item) => item !== "")
-      : text.split("\n").filter((l) => l !== "");
+  const items = io.input
+    .rest()
+    .split(placeholder === "" ? separator : "\n")
+    .filter((item) => item !== "");
+  if (items.length === 0 && (placeholder !== "" || !always)) return 0;
   let status = 0;
   const inner = { ...io, input: new Input("") };
-  for (let i = 0; i < items.length; i += placeholder === "" ? perRun : 1) {
+  const step = placeholder === "" ? perRun : 1;
+  for (let i = 0; i === 0 || i < items.length; i += step) {
     const line =
       placeholder === ""
         ? [...words, ...items.slice(i, i + perRun)]
         : words.map((word) => word.replaceAll(placeholder, items[i]));
-    if ((yield* run(shell, line, inner)) !== 0) status = 123;
+    const result = yield* run(shell, line, inner);
+    if (result === 127) return 127;
+    if (result !== 0) status = 123;
   }
   return status;
 };
@@ -149,179 +63,200 @@ function pair(word: string): readonly [string, string] {
 }
 
 const env: Builtin = function* (shell, argv, io, run) {
-  const from = argv.findIndex((word) => !/^[A-Za-z_]\w*=/.test(word));
-  const set = from < 0 ? argv : argv.slice(0, from);
+  const from = argv.findIndex((word) => !/^[A-Za-z_]\w*=/.test(word) && word !== "-i");
+  const set = (from < 0 ? argv : argv.slice(0, from)).filter((word) => word !== "-i");
   if (set.length > 0) {
-    const rest = argv.slice(set.length);
+    const rest = from < 0 ? [] : argv.slice(from);
     return yield* shell.withVariables(set.map(pair), (inner) => env(inner, rest, io, run));
   }
   if (from >= 0) return yield* run(shell, argv.slice(from), io);
-  for (const [name, value] of shell.state.program().variables) io.out.write(`${name}=${value}\n`);
+  for (const [name, value] of shell.state.program().variables)
+    if (typeof value === "string") io.out.write(`${name}=${value}\n`);
   return 0;
 };
 
-/** `sh -c TEXT [NAME [ARG…]]`, `sh FILE`, or a script on the standard input. */
+/** `sh -c TEXT [NAME [ARG…]]`, `sh FILE [ARG…]`, or a script on the standard input; `-e`, `-u`, `-x` before. */
 const sh = (name: string): Builtin =>
   function* (shell, argv, io) {
-    const words = argv.filter((word, i) => i > 0 || !/^-[exu]+$/.test(word));
-    const command = /^-[a-z]*c$/.test(words[0] ?? "");
-    if (!command && words[0]?.startsWith("-")) throw new NotModelledError(`${name} ${words[0]}`);
-    const text = command
-      ? (words[1] ?? "")
-      : words.length > 0
-        ? shell.fileView.read(words[0])
-        : io.input.rest();
+    const words = [...argv];
+    const letters = new Set<string>();
+    while (/^[-+][a-z]+$|^--/.test(words[0] ?? "")) {
+      const option = words.shift()!;
+      if (option === "--") break;
+      if (option.startsWith("--")) continue;
+      for (const letter of option.slice(1)) letters.add(letter);
+      if (option.endsWith("o")) letters.add(words.shift() ?? "");
+    }
+    const command = letters.has("c");
     const state = shell.state.program();
-    state.positional = command
-      ? [words[2] ?? name, ...words.slice(3)]
-      : [words[0] ?? name, ...words.slice(1)];
-    const child = shell.spawn(name, shell.place.ns, state, (inner) => inner.run(parseShell(text), io));
+    for (const letter of ["e", "u", "x", "f", "pipefail"]) if (letters.has(letter)) state.options.add(letter);
+    const [first, ...rest] = words;
+    if (command) state.positional = [rest[0] ?? name, ...rest.slice(1)];
+    else state.positional = letters.has("s") || first === undefined ? [name, ...words] : words;
+    state.lenient ||= !command;
+    const text = command ? (first ?? "") : first === undefined || letters.has("s") ? io.input.rest() : null;
+    const child = shell.spawn(name, shell.place.ns, state, (inner) =>
+      program(inner, text ?? readScript(inner, first), io),
+    );
     yield* waitChild(child);
     return child.process.exitStatus!;
   };
 
-const read = now((shell, argv, io) => {
-  const names = argv.filter((word) => !word.startsWith("-"));
-  const line = io.input.line();
-  const words = (line ?? "").trim().split(/[ \t]+/);
-  names.forEach((name, i) => {
-    shell.state.variables.set(name, (i === names.length - 1 ? words.slice(i).join(" ") : words[i]) ?? "");
-  });
-  return line === null ? 1 : 0;
-});
-
-const leave = (kind: "break" | "continue" | "exit"): Builtin =>
-  now((shell, argv) => {
-    throw new ShellFlow(kind, argv[0] === undefined ? shell.state.status : Number(argv[0]) & 0xff);
-  });
-
-/** `export NAME[=VALUE]…` and `local`. */
-const assignAll = (exported: boolean): Builtin =>
-  now((shell, argv) => {
-    for (const word of argv) {
-      const [name, value] = word.split(/=(.*)/s);
-      if (value !== undefined) shell.state.variables.set(name, value);
-      if (exported) shell.state.exported.add(name);
-    }
-    return 0;
-  });
-
-const unset = now((shell, argv) => {
-  for (const name of argv) {
-    shell.state.variables.delete(name);
-    shell.state.exported.delete(name);
+function* program(shell: RunningShell, text: string, io: Parameters<Builtin>[2]): Co<number> {
+  try {
+    return yield* shell.run(parseShell(text), io);
+  } catch (error) {
+    if (!(error instanceof ShellSyntaxError || error instanceof UsageError)) throw error;
+    io.err.write(`${error.message}\n`);
+    return error.status;
   }
-  return 0;
-});
+}
 
-/** Of the container whose namespace this is, else of the machine. */
-const hostname = now((shell, _argv, io) => {
-  const { machine, ns } = shell.place;
-  const container = engineOf(machine)?.containers.find((candidate) => candidate.ns === ns);
-  const name = container === undefined ? machine.name : container.options.hostname || container.shortId;
-  io.out.write(`${name}\n`);
-  return 0;
-});
-
-const two = (n: number) => String(n).padStart(2, "0");
-
-const date = now((shell, argv, io) => {
-  const sim = shell.place.machine.kernel.sim;
-  const time = wallTime(sim);
-  const text = formatCtime(time);
-  const format = argv.find((word) => word.startsWith("+"));
-  if (format === undefined) {
-    io.out.write(`${text.slice(0, 19)} UTC ${text.slice(20)}\n`);
-    return 0;
+function readScript(shell: RunningShell, file: string): string {
+  try {
+    return shell.fileView.read(file);
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    throw new UsageError(`bash: ${file}: ${strerror(error.code)}`, 127);
   }
-  const fields: Record<string, string> = {
-    s: String(unixSeconds(sim)),
-    Y: String(time.year),
-    m: two(time.month),
-    d: two(time.day),
-    H: two(time.hour),
-    M: two(time.minute),
-    S: two(time.second),
-    N: String(time.nanosecond).padStart(9, "0"),
-    F: `${time.year}-${two(time.month)}-${two(time.day)}`,
-    T: `${two(time.hour)}:${two(time.minute)}:${two(time.second)}`,
-    "%": "%",
-  };
-  const line = format.slice(1).replace(/%(.)/g, (_, letter: string) => {
-    if (fields[letter] === undefined) throw new NotModelledError(`date +%${letter}`);
-    return fields[letter];
-  });
-  io.out.write(`${line}\n`);
-  return 0;
-});
+}
 
-const command: Builtin = function* (shell, argv, io, run) {
-  if (argv[0] !== "-v") return argv.length === 0 ? 0 : yield* run(shell, argv, io);
-  const known = shell.place.tools.has(argv[1]) || BUILTINS.has(argv[1]);
-  if (known) io.out.write(`${argv[1]}\n`);
-  return known ? 0 : 1;
+/** `command -v`, `which` and `type`: where a name is found. */
+function places(shell: RunningShell, name: string): "function" | "builtin" | "program" | null {
+  if (shell.state.functions.has(name)) return "function";
+  if (SHELL_OWN.has(name)) return "builtin";
+  const base = name.replace(/^\/(?:usr\/)?s?bin\//, "");
+  return !base.includes("/") && shell.knows(base) ? "program" : null;
+}
+
+const pathOf = (name: string) =>
+  name.includes("/") ? name : `/usr/${SBIN.has(name) ? "sbin" : "bin"}/${name}`;
+const SBIN: ReadonlySet<string> = new Set(
+  "ip bridge iptables iptables-save iptables-restore iptables-legacy ipvsadm conntrack sysctl tcpdump nft ethtool modprobe arping".split(
+    " ",
+  ),
+);
+
+const command: Builtin = function* (shell, argv, io) {
+  const words = argv.filter((word, i) => i > 0 || !/^-[vVp]$/.test(word));
+  if (words.length === 0) return 0;
+  if (words.length === argv.length || argv[0] === "-p") return yield* shell.program(words, io);
+  const place = places(shell, words[0]);
+  if (place === null) return 1;
+  io.out.write(`${place === "program" ? pathOf(words[0]) : words[0]}\n`);
+  return 0;
 };
 
-/** `eval` joins its words and runs them as a script. */
-const evaluate: Builtin = function* (shell, argv, io) {
-  return yield* shell.run(parseShell(argv.join(" ")), io);
-};
+const which = now((shell, argv, io) => {
+  let status = 0;
+  for (const name of argv.filter((word) => !word.startsWith("-"))) {
+    const base = name.replace(/^\/(?:usr\/)?s?bin\//, "");
+    if (shell.knows(base) && !ONLY_BUILTIN.has(base)) io.out.write(`${pathOf(name)}\n`);
+    else status = 1;
+  }
+  return status;
+});
 
-const ls = now((shell, argv, io) => {
-  const folder = argv.find((word) => !word.startsWith("-"));
-  const { machine, files } = shell.place;
-  const netns = folder !== undefined && /^\/(var\/)?run\/(docker\/)?netns\/?$/.test(folder);
-  const names = netns
-    ? machine.kernel.namespaces.filter((ns) => ns.path !== "").map((ns) => ns.path.replace(/^.*\//, ""))
-    : [...files.keys()].filter((name) =>
-        folder === undefined ? !name.includes("/") : name === folder || name.startsWith(`${folder}/`),
+const type = now((shell, argv, io) => {
+  let status = 0;
+  for (const name of argv.filter((word) => !word.startsWith("-"))) {
+    const place = places(shell, name);
+    const kinds = { function: "a function", builtin: "a shell builtin", program: pathOf(name) };
+    if (place !== null)
+      io.out.write(
+        argv[0] === "-t" ? `${place === "program" ? "file" : place}\n` : `${name} is ${kinds[place]}\n`,
       );
-  for (const name of names.sort()) io.out.write(`${name}\n`);
-  if (folder === undefined || netns || names.length > 0) return 0;
-  io.err.write(`ls: cannot access '${folder}': No such file or directory\n`);
-  return 2;
+    else {
+      if (argv[0] !== "-t") io.err.write(`bash: type: ${name}: not found\n`);
+      status = 1;
+    }
+  }
+  return status;
 });
 
-const rm = now((shell, argv) => {
-  for (const name of argv) shell.place.files.delete(name);
+/** With words the shell becomes that program. */
+const exec: Builtin = function* (shell, argv, io) {
+  if (argv.length === 0) return 0;
+  throw new ShellFlow("exit", yield* shell.program(argv, io));
+};
+
+const forward: Builtin = (shell, argv, io, run) => run(shell, argv, io);
+
+const taskset: Builtin = function* (shell, argv, io, run) {
+  const from = /^(?:-c|--cpu-list)$/.test(argv[0] ?? "") ? 2 : 1;
+  return argv.length > from ? yield* run(shell, argv.slice(from), io) : 1;
+};
+
+const pwd = now((_shell, _argv, io) => {
+  io.out.write("/root\n");
   return 0;
 });
 
 const ignored = nothing as Builtin;
 
 export const BUILTINS: ReadonlyMap<string, Builtin> = new Map<string, Builtin>([
+  ...VARIABLE_BUILTINS,
+  ...JOB_BUILTINS,
+  ...FILE_BUILTINS,
   [":", ignored],
   ["true", ignored],
-  ["set", ignored],
   ["cd", ignored],
   ["clear", ignored],
   ["sync", ignored],
   ["disown", ignored],
   ["modprobe", ignored],
+  ["shopt", ignored],
+  ["ulimit", ignored],
+  ["umask", ignored],
+  ["chmod", ignored],
+  ["hash", ignored],
   ["false", now(() => 1)],
-  ["sleep", sleepCommand],
-  ["wait", wait],
-  ["kill", kill],
-  ["timeout", timeout],
+  ["pwd", pwd],
   ["xargs", xargs],
   ["sudo", sudo],
   ["env", env],
-  ["nohup", (shell, argv, io, run) => run(shell, argv, io)],
-  ["exec", (shell, argv, io, run) => run(shell, argv, io)],
+  ["nohup", forward],
+  ["builtin", forward],
+  ["time", forward],
+  ["setsid", forward],
+  [
+    "stdbuf",
+    (shell, argv, io, run) => run(shell, argv.slice(argv.findIndex((word) => !word.startsWith("-"))), io),
+  ],
+  ["taskset", taskset],
+  ["exec", exec],
   ["command", command],
-  ["eval", evaluate],
+  ["which", which],
+  ["type", type],
   ["sh", sh("sh")],
   ["bash", sh("bash")],
   ["ash", sh("ash")],
-  ["read", read],
-  ["break", leave("break")],
-  ["continue", leave("continue")],
-  ["exit", leave("exit")],
-  ["export", assignAll(true)],
-  ["local", assignAll(false)],
-  ["unset", unset],
-  ["hostname", hostname],
-  ["date", date],
-  ["ls", ls],
-  ["rm", rm],
+  ["dash", sh("sh")],
 ]);
+
+const SHELL_OWN: ReadonlySet<string> = new Set([
+  ...VARIABLE_BUILTINS.map(([name]) => name),
+  ..."echo test [ true false : cd pwd kill wait jobs command type hash exec builtin shopt ulimit umask".split(
+    " ",
+  ),
+]);
+/** Builtins of which no program is there as well. */
+const ONLY_BUILTIN: ReadonlySet<string> = new Set(
+  VARIABLE_BUILTINS.map(([name]) => name)
+    .filter((name) => name !== "printf")
+    .concat([
+      "exec",
+      "type",
+      "command",
+      "wait",
+      "jobs",
+      "cd",
+      ":",
+      "hash",
+      "builtin",
+      "shopt",
+      "ulimit",
+      "umask",
+      "disown",
+    ]),
+);

@@ -3,19 +3,19 @@
 /** Commands of a Debian machine or a busybox container that meshwire does not model. */
 export const UNMODELLED: ReadonlySet<string> = new Set(
   (
-    "apt apt-get arp arping apk brctl chmod chown cp diff docker-compose dpkg ethtool find free " +
-    "htop ifconfig ip6tables iperf iperf3 ipcalc jq journalctl less ln lsmod lsns man mkdir more mount mtr mv nano netcat " +
-    "netstat nft nmap perl ping6 pgrep pkill ps python python3 reboot route rsync scp service snap socat ssh " +
-    "stat su strace stress systemctl tar tc telnet top touch tracepath tshark ufw umount uname uptime vi vim " +
-    "watch wget which wireshark xfrm"
+    "apk apt apt-get arp brctl chown docker-compose dpkg find free htop ip6tables " +
+    "ipcalc iperf journalctl jq less ln lsmod lsns man more mount mtr nano netstat nmap perl ping6 " +
+    "python python3 reboot route rsync scp service snap ssh stat strace stress su systemctl tar tc " +
+    "telnet top tshark ufw umount uptime vi vim watch wget wireshark"
   ).split(" "),
 );
 
-/** What a shell says about a name it does not find; `shell` is its `$0`. */
-export function notFoundText(shell: string, name: string): string {
-  return shell === "sh" || shell === "ash"
-    ? `sh: ${name}: not found\n`
-    : `bash: ${name}: command not found\n`;
+/** What a shell says about a name it does not find; `shell` is its `$0`, `line` that of the script. */
+export function notFoundText(shell: string, name: string, line: number): string {
+  if (shell === "sh" || shell === "ash") return `sh: ${name}: not found\n`;
+  return shell === "bash"
+    ? `bash: ${name}: command not found\n`
+    : `${shell}: line ${line}: ${name}: command not found\n`;
 }
 
 /** Optimal string alignment distance: insertions, deletions, changes, and neighbours swapped. */

@@ -5,7 +5,8 @@ import { setResolverConfig } from "../../host/resolver.ts";
 import type { NetNs } from "../../net/core/net-ns.ts";
 import type { Tool, ToolOutput, Userland } from "../../tools/tool.ts";
 import type { Script } from "./ast.ts";
-import type { FileView, ShellState } from "./state.ts";
+import type { FileView } from "./files.ts";
+import type { ShellState } from "./state.ts";
 import type { Io } from "./streams.ts";
 
 /** Where a shell runs and what it can call. */
@@ -21,13 +22,16 @@ export interface ShellPlace {
   readonly misused?: (message: string) => void;
 }
 
-/** `break`, `continue` and `exit` on their way out. */
+/** `break`, `continue`, `return` and `exit` on their way out. */
 export class ShellFlow {
-  readonly kind: "break" | "continue" | "exit";
+  readonly kind: "break" | "continue" | "return" | "exit";
   readonly status: number;
-  constructor(kind: "break" | "continue" | "exit", status: number) {
+  /** Loops that it leaves. */
+  readonly levels: number;
+  constructor(kind: ShellFlow["kind"], status: number, levels = 1) {
     this.kind = kind;
     this.status = status;
+    this.levels = levels;
   }
 }
 
@@ -37,8 +41,16 @@ export interface RunningShell {
   readonly process: Process;
   readonly state: ShellState;
   readonly fileView: FileView;
-  /** Runs a script to its end; `exit` ends only this script. */
+  /** Runs a script as a shell of its own: `exit` ends it, and then its EXIT trap runs. */
   run(script: Script, io: Io): Co<number>;
+  /** Runs a script as part of what this shell runs: `exit` goes on outward. */
+  script(script: Script, io: Io): Co<number>;
+  /** Calls a function of the shell; null when there is none of that name. */
+  call(words: readonly string[], io: Io): Co<number> | null;
+  /** Runs a builtin, a utility or a tool, functions left aside. */
+  program(words: readonly string[], io: Io): Co<number>;
+  /** Whether a name is that of a builtin, a utility or a tool. */
+  knows(name: string): boolean;
   /** Runs `program` with variables set and exported, then puts them back. */
   withVariables(
     pairs: readonly (readonly [string, string])[],

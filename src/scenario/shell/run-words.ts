@@ -10,16 +10,35 @@ import type { Tool, ToolContext, ToolOutput, Userland } from "../../tools/tool.t
 import { NotModelledError, SysError, strerror, UsageError } from "../../util/errors.ts";
 import { BUILTINS } from "./builtins.ts";
 import { notFoundText, UNMODELLED } from "./command-names.ts";
-import { type RunningShell, startChild, waitChild } from "./place.ts";
-import { type Input, type Io, TextSink, takenOnce } from "./streams.ts";
+import { type RunningShell, type ShellPlace, startChild, waitChild } from "./place.ts";
+import { FileSink, type Io, TextSink, takenOnce } from "./streams.ts";
 import { UTILITIES } from "./text/table.ts";
 import type { Utility } from "./text/utility.ts";
 
 /** Virtual time that a command takes to start. */
 const COMMAND_NS = MS;
 
+/** Whether a name is that of a program, a builtin or a utility of the machine. */
+export function isCommandName(place: ShellPlace, name: string): boolean {
+  return (
+    place.userland?.tools.has(name) === true ||
+    place.tools.has(name) ||
+    UTILITIES.has(name) ||
+    BUILTINS.has(name)
+  );
+}
+
 /** Runs a command in the foreground; the result is its exit status. */
 export function* runWords(shell: RunningShell, words: readonly string[], io: Io): Co<number> {
+  const call = shell.call(words, io);
+  if (call !== null) return yield* call;
+  return yield* runProgram(shell, words, io);
+}
+
+/** The same, functions left aside. */
+export function* runProgram(shell: RunningShell, words: readonly string[], io: Io): Co<number> {
+  if (words[0].includes("/") && shell.place.files.has(words[0].replace(/^\.\//, "")))
+    return yield* BUILTINS.get("bash")!(shell, words, io, runWords);
   const name = words[0].replace(/^.*\/(?=[^/]+$)/, "");
   const argv = words.slice(1);
   const builtin = BUILTINS.get(name);
@@ -29,7 +48,8 @@ export function* runWords(shell: RunningShell, words: readonly string[], io: Io)
   const tool = shell.place.userland?.tools.get(name) ?? shell.place.tools.get(name);
   if (tool !== undefined) return yield* runExternal(shell, name, tool, argv, io);
   if (UNMODELLED.has(name)) throw new NotModelledError(`the command ${name}`);
-  io.err.write(notFoundText(shell.state.positional[0], words[0]));
+  const shown = shell.state.positional[0];
+  io.err.write(notFoundText(shown.startsWith("bash") ? "bash" : shown, words[0], shell.state.line));
   return 127;
 }
 
@@ -45,8 +65,9 @@ function runUtility(
     get stdin() {
       return stdin();
     },
-    read: (path: string) => (path === "-" ? "" : shell.fileView.read(path)),
+    read: (path: string) => (path === "-" || path === "/dev/stdin" ? stdin() : shell.fileView.read(path)),
     write: (path: string, text: string) => shell.fileView.write(path, text),
+    kind: (path: string) => shell.fileView.kind(path),
   };
   let result: ToolOutput;
   try {
@@ -70,7 +91,7 @@ function runUtility(
 
 /** A program keeps what it prints into a file or pipe until its end, but tells of errors at once. */
 function passOn({ out, err }: Io, { stdout, stderr }: ToolOutput): void {
-  const late = out === err && out instanceof TextSink;
+  const late = out === err && (out instanceof TextSink || out instanceof FileSink);
   if (late) err.write(stderr);
   out.write(stdout);
   if (!late) err.write(stderr);
@@ -86,7 +107,7 @@ function* runExternal(
 ): Co<number> {
   const child = startChild(shell.place, name, shell.place.ns, function* (process, own) {
     yield* sleep(COMMAND_NS);
-    own.output = yield* runTool(tool, argv, toolContext(shell, process, io.input));
+    own.output = yield* runTool(tool, argv, toolContext(shell, process, io));
     if (own.output.misuse !== undefined) shell.place.misused?.(own.output.misuse);
     return own.output.status;
   });
@@ -98,9 +119,9 @@ function* runExternal(
   return child.process.exitStatus ?? 1;
 }
 
-function toolContext(shell: RunningShell, process: Process, input: Input): ToolContext {
+function toolContext(shell: RunningShell, process: Process, io: Io): ToolContext {
   const { machine, ns, files } = shell.place;
-  const stdin = takenOnce(input);
+  const stdin = takenOnce(io.input);
   return {
     machine,
     ns,
@@ -109,7 +130,8 @@ function toolContext(shell: RunningShell, process: Process, input: Input): ToolC
     get stdin() {
       return stdin();
     },
-    exec: (argv, inNs, userland) => execWords(shell, argv, inNs, input, userland),
+    print: (text) => io.out.write(text),
+    exec: (argv, inNs, userland) => execWords(shell, argv, inNs, io, userland),
   };
 }
 
@@ -118,14 +140,11 @@ function* execWords(
   shell: RunningShell,
   argv: readonly string[],
   ns: NetNs,
-  input: Input,
+  io: Io,
   userland?: Userland,
 ): Co<ToolOutput> {
-  const out = new TextSink();
-  const err = new TextSink();
-  const io: Io = { input, out, err };
   const program = (inner: RunningShell): Co<number> => runWords(inner, argv, io);
-  const child = shell.spawn(argv[0] ?? "sh", ns, shell.state.fork(), program, userland);
+  const child = shell.spawn(argv[0] ?? "sh", ns, shell.state.program(), program, userland);
   let status: number;
   try {
     yield* waitChild(child);
@@ -134,5 +153,5 @@ function* execWords(
     if (!(error instanceof KilledError)) throw error;
     status = 128 + error.signal;
   }
-  return { stdout: out.text, stderr: err.text, status };
+  return { stdout: "", stderr: "", status };
 }

@@ -5,42 +5,88 @@
 import type { Co, Process } from "../../host/process.ts";
 import type { NetNs } from "../../net/core/net-ns.ts";
 import type { Userland } from "../../tools/tool.ts";
-import { SysError, strerror, UsageError } from "../../util/errors.ts";
-import type { AndOr, Command, Pipeline, Redirect, Script } from "./ast.ts";
-import { Expander } from "./expand.ts";
+import { NotModelledError, strerror, UsageError } from "../../util/errors.ts";
+import { assign, assignmentWord } from "./assignments.ts";
+import type { AndOr, Command, Pipeline, Script, SimpleCommand } from "./ast.ts";
+import { runCompound } from "./compound.ts";
+import { Expander, ExpansionError } from "./expand.ts";
+import { FileView } from "./files.ts";
+import { computedParameter, type ParameterContext } from "./parameters.ts";
+import { parseShell } from "./parser.ts";
 import { type Child, type RunningShell, ShellFlow, type ShellPlace, startChild } from "./place.ts";
-import { runWords } from "./run-words.ts";
-import { FileView, type ShellState } from "./state.ts";
+import { applyRedirects } from "./redirections.ts";
+import { isCommandName, runProgram, runWords } from "./run-words.ts";
+import type { ShellState } from "./state.ts";
 import { Input, type Io, type Sink, TextSink } from "./streams.ts";
 
-/** A loop that never waits would stop virtual time. */
-const MAX_TURNS = 1_000_000;
+/** Functions that call themselves without an end. */
+const MAX_DEPTH = 500;
 
-export class Shell implements RunningShell {
+export class Shell implements RunningShell, ParameterContext {
   readonly place: ShellPlace;
   readonly process: Process;
   readonly state: ShellState;
   readonly fileView: FileView;
-  private readonly expander: Expander;
+  readonly expander: Expander;
+  /** Inside a condition, where `set -e` does not end the shell. */
+  tested = 0;
   /** Where the errors of command substitutions go: those of the command that is being expanded. */
   private errors: Sink = new TextSink();
+  private input = new Input("");
+  private fileCount = 63;
 
   constructor(place: ShellPlace, process: Process, state: ShellState) {
     this.place = place;
     this.process = process;
     this.state = state;
-    this.fileView = new FileView(place.files, process);
-    this.expander = new Expander(state, process.pid, (script) => this.capture(script));
+    if (state.pid === 0) state.pid = process.pid;
+    this.fileView = new FileView(place.files, process, (name) => isCommandName(place, name));
+    this.expander = new Expander({
+      state,
+      substitute: (script) => this.substitute(script),
+      processFile: (script) => this.processFile(script),
+      special: (name) => computedParameter(name, this),
+      glob: (pattern) => this.fileView.glob(pattern),
+    });
   }
 
-  /** Runs a whole script; `exit` ends it. The result is its status. */
   *run(script: Script, io: Io): Co<number> {
+    const status = yield* this.ending(script, io);
+    return yield* this.atExit(status, io);
+  }
+
+  /** Runs the EXIT trap; its own `exit` counts. */
+  *atExit(status: number, io: Io): Co<number> {
+    const text = this.state.traps.get("EXIT");
+    this.state.traps.delete("EXIT");
+    this.state.status = status;
+    if (text === undefined || text === "") return status;
+    try {
+      yield* this.script(parseShell(text), io);
+    } catch (flow) {
+      if (!(flow instanceof ShellFlow)) throw flow;
+      return flow.status;
+    }
+    return status;
+  }
+
+  /** A line typed at a prompt: `exit` ends the shell. Its status, and whether it ended. */
+  *typed(script: Script, io: Io): Co<{ status: number; exited: boolean }> {
+    try {
+      return { status: yield* this.script(script, io), exited: false };
+    } catch (flow) {
+      if (!(flow instanceof ShellFlow)) throw flow;
+      if (flow.kind !== "exit") return { status: 0, exited: false };
+      return { status: yield* this.atExit(flow.status, io), exited: true };
+    }
+  }
+
+  private *ending(script: Script, io: Io): Co<number> {
     try {
       return yield* this.script(script, io);
     } catch (flow) {
       if (!(flow instanceof ShellFlow)) throw flow;
-      this.state.status = flow.status;
-      return flow.status;
+      return flow.kind === "exit" || flow.kind === "return" ? flow.status : this.state.status;
     }
   }
 
@@ -50,6 +96,16 @@ export class Shell implements RunningShell {
       else yield* this.andOr(list, io);
     }
     return this.state.status;
+  }
+
+  /** A script whose status is looked at. */
+  *test(script: Script, io: Io): Co<boolean> {
+    this.tested++;
+    try {
+      return (yield* this.script(script, io)) === 0;
+    } finally {
+      this.tested--;
+    }
   }
 
   /** Starts a process that runs `program` in a shell of its own; the caller waits for it or not. */
@@ -76,7 +132,7 @@ export class Shell implements RunningShell {
       exported: exported.has(name),
     }));
     for (const [name, value] of pairs) {
-      variables.set(name, value);
+      this.state.set(name, value);
       exported.add(name);
     }
     try {
@@ -90,17 +146,66 @@ export class Shell implements RunningShell {
     }
   }
 
+  call(words: readonly string[], io: Io): Co<number> | null {
+    const body = this.state.functions.get(words[0]);
+    return body === undefined ? null : this.function(body, words, io);
+  }
+
+  program(words: readonly string[], io: Io): Co<number> {
+    return runProgram(this, words, io);
+  }
+
+  knows(name: string): boolean {
+    return isCommandName(this.place, name);
+  }
+
+  private *function(body: Command, words: readonly string[], io: Io): Co<number> {
+    const { state } = this;
+    if (state.depth >= MAX_DEPTH)
+      throw new UsageError(`bash: ${words[0]}: maximum function nesting level exceeded (${MAX_DEPTH})`, 1);
+    const { positional } = state;
+    state.positional = [positional[0], ...words.slice(1)];
+    state.depth++;
+    state.enterFunction();
+    try {
+      return yield* this.command(body, io);
+    } catch (flow) {
+      if (!(flow instanceof ShellFlow) || flow.kind !== "return") throw flow;
+      return flow.status;
+    } finally {
+      state.leaveFunction();
+      state.depth--;
+      state.positional = positional;
+    }
+  }
+
   private *andOr(list: AndOr, io: Io): Co<number> {
-    for (const { when, pipeline } of list.items) {
+    const last = list.items.length - 1;
+    for (let i = 0; i <= last; i++) {
+      const { when, pipeline } = list.items[i];
       if (when !== "always" && (this.state.status === 0) !== (when === "success")) continue;
-      this.state.status = yield* this.pipeline(pipeline, io);
+      const tested = i < last || pipeline.negated;
+      if (tested) this.tested++;
+      try {
+        this.state.status = yield* this.pipeline(pipeline, io);
+      } finally {
+        if (tested) this.tested--;
+      }
+      if (
+        !tested &&
+        this.state.status !== 0 &&
+        this.tested === 0 &&
+        this.state.options.has("e") &&
+        isPlain(pipeline)
+      )
+        throw new ShellFlow("exit", this.state.status);
     }
     return this.state.status;
   }
 
   private background(list: AndOr, io: Io): void {
-    const inner: Script = { lists: [{ ...list, background: false }] };
-    const quiet: Io = { input: new Input(""), out: io.out, err: io.err };
+    const inner: Script = { lists: [{ ...list, background: false }], lines: false };
+    const quiet: Io = { ...io, input: new Input("") };
     const child = this.spawn("bash", this.place.ns, this.state.fork(), (shell) => shell.run(inner, quiet));
     this.state.jobs.push(child.process);
     this.state.lastJob = child.process.pid;
@@ -108,172 +213,159 @@ export class Shell implements RunningShell {
   }
 
   private *pipeline(pipeline: Pipeline, io: Io): Co<number> {
-    let input = io.input;
-    let status = 0;
+    const statuses: number[] = [];
+    let { input } = io;
     const last = pipeline.commands.length - 1;
     for (let i = 0; i <= last; i++) {
       const out = i === last ? io.out : new TextSink();
-      const shell = last === 0 ? this : new Shell(this.place, this.process, this.state.fork());
-      status = yield* shell.stage(pipeline.commands[i], { input, out, err: io.err });
+      const element: Io = last === 0 ? io : { ...io, input, out };
+      statuses.push(
+        last === 0
+          ? yield* this.stage(pipeline.commands[i], element)
+          : yield* this.subshell().element(pipeline.commands[i], element),
+      );
       if (out instanceof TextSink && i < last) input = new Input(out.text);
     }
+    const failed = this.state.options.has("pipefail")
+      ? statuses.findLast((status) => status !== 0)
+      : undefined;
+    this.state.variables.set("PIPESTATUS", new Map(statuses.map((status, i) => [String(i), String(status)])));
+    const status = failed ?? statuses[last];
     return pipeline.negated ? Number(status === 0) : status;
   }
 
-  /** One command of a pipeline; `exit` inside a longer one ends only that command. */
+  /** A copy of this shell in the same process. */
+  subshell(): Shell {
+    const shell = new Shell(this.place, this.process, this.state.fork());
+    shell.tested = this.tested;
+    return shell;
+  }
+
+  /** One command of a longer pipeline: a subshell, which `exit` ends. */
+  private *element(command: Command, io: Io): Co<number> {
+    try {
+      return yield* this.atExit(yield* this.stage(command, io), io);
+    } catch (flow) {
+      if (!(flow instanceof ShellFlow)) throw flow;
+      return yield* this.atExit(flow.status, io);
+    }
+  }
+
+  /** A command; wrong words and what is not modelled become its error text. */
   private *stage(command: Command, io: Io): Co<number> {
     try {
       return yield* this.command(command, io);
     } catch (error) {
-      if (error instanceof UsageError) {
-        this.place.misused?.(error.message);
-        io.err.write(`${error.message}\n`);
-        return error.status;
-      }
-      throw error;
+      const missing = error instanceof NotModelledError && (this.state.lenient || this.state.depth > 0);
+      if (!(error instanceof UsageError || missing)) throw error;
+      this.place.misused?.(error.message);
+      io.err.write(`${error.message.replace(/^bash: /, this.prefix())}\n`);
+      const status = error instanceof UsageError ? error.status : 2;
+      if (error instanceof ExpansionError) throw new ShellFlow("exit", status);
+      return status;
     }
+  }
+
+  /** What stands before the shell's own error texts. */
+  prefix(): string {
+    const name = this.state.positional[0];
+    return name === "bash" || name === "sh" || name === "ash"
+      ? "bash: "
+      : `${name}: line ${this.state.line}: `;
   }
 
   private *command(command: Command, io: Io): Co<number> {
     this.errors = io.err;
-    const redirected = yield* this.redirect(command.redirects, io);
+    this.input = io.input;
+    if (command.kind === "simple") this.state.line = command.line;
+    if (command.redirects.length === 0) return yield* this.bare(command, io);
+    const redirected = yield* applyRedirects(command.redirects, io, this.expander, this.fileView);
     if (redirected === null) return 1;
-    const status = yield* this.compound(command, redirected.io);
-    for (const finish of redirected.finish) {
-      const failed = finish();
-      if (failed !== null) {
-        io.err.write(failed);
-        return 1;
-      }
-    }
-    return status;
+    this.errors = redirected.io.err;
+    const persists = command.kind === "simple" && command.words.length === 1 && isExec(command);
+    const status = yield* this.bare(command, redirected.io);
+    if (persists) Object.assign(io, redirected.io);
+    const failed = redirected.sinks.find(({ error }) => error !== null);
+    if (failed === undefined) return status;
+    redirected.io.err.write(`${this.prefix()}echo: write error: ${strerror(failed.error!)}\n`);
+    return 1;
   }
 
-  private *compound(command: Command, io: Io): Co<number> {
-    switch (command.kind) {
-      case "simple":
-        return yield* this.simple(command, io);
-      case "for":
-        return yield* this.forLoop(command, io);
-      case "while":
-        return yield* this.whileLoop(command, io);
-      case "if":
-        for (const branch of command.branches)
-          if ((yield* this.script(branch.condition, io)) === 0) return yield* this.script(branch.body, io);
-        this.state.status = 0;
-        return command.otherwise === null ? 0 : yield* this.script(command.otherwise, io);
-      case "group":
-        if (!command.subshell) return yield* this.script(command.body, io);
-        return yield* new Shell(this.place, this.process, this.state.fork()).run(command.body, io);
-    }
+  private *bare(command: Command, io: Io): Co<number> {
+    return command.kind === "simple"
+      ? yield* this.simple(command, io)
+      : yield* runCompound(this, command, io);
   }
 
-  private *simple(command: Extract<Command, { kind: "simple" }>, io: Io): Co<number> {
-    const words = yield* this.expander.words(command.words);
+  private *simple(command: SimpleCommand, io: Io): Co<number> {
+    const words: string[] = [];
+    let substituted = false;
+    for (const { word, assignment } of command.words) {
+      if (assignment === null) words.push(...(yield* this.expander.words([word])));
+      else words.push(yield* assignmentWord(assignment, words, this));
+      substituted ||= word.parts.some((part) => part.kind === "command");
+    }
+    if (words.length === 0) return yield* this.assignments(command, substituted);
     const values: [string, string][] = [];
-    for (const { name, value } of command.assignments) values.push([name, yield* this.expander.text(value)]);
-    if (words.length > 0) return yield* this.withVariables(values, () => runWords(this, words, io));
-    for (const [name, value] of values) this.state.variables.set(name, value);
-    return command.assignments.length > 0 ? this.substitutionStatus(command) : 0;
+    for (const { name, value, append } of command.assignments)
+      values.push([name, (append ? (this.state.get(name) ?? "") : "") + (yield* this.expander.text(value))]);
+    if (this.state.options.has("x"))
+      io.err.write(`+ ${[...values.map((pair) => pair.join("=")), ...words].join(" ")}\n`);
+    if (values.length === 0) return yield* runWords(this, words, io);
+    return yield* this.withVariables(values, () => runWords(this, words, io));
   }
 
-  /** `X=$(false)` has the status of the substitution. */
-  private substitutionStatus(command: Extract<Command, { kind: "simple" }>): number {
-    const substituted = command.assignments.some(({ value }) =>
-      value.parts.some((part) => part.kind === "command"),
-    );
-    return substituted ? this.state.status : 0;
+  /** A command without words sets variables; its status is that of the last substitution. */
+  private *assignments(command: SimpleCommand, substituted: boolean): Co<number> {
+    let tells = substituted;
+    if (command.assignments.some(({ value }) => value.parts.some((part) => part.kind === "command")))
+      tells = true;
+    for (const assignment of command.assignments) yield* assign(assignment, this);
+    return tells ? this.state.status : 0;
   }
 
-  private *forLoop(command: Extract<Command, { kind: "for" }>, io: Io): Co<number> {
-    const words = yield* this.expander.words(command.words);
-    this.state.status = 0;
-    for (const word of words) {
-      this.state.variables.set(command.name, word);
-      if (!(yield* this.turn(command.body, io))) break;
-    }
-    return this.state.status;
-  }
-
-  private *whileLoop(command: Extract<Command, { kind: "while" }>, io: Io): Co<number> {
-    let status = 0;
-    for (let turns = 0; ; turns++) {
-      if (turns === MAX_TURNS)
-        throw new UsageError(`bash: a loop of more than ${MAX_TURNS} turns was stopped`, 1);
-      if (((yield* this.script(command.condition, io)) === 0) === command.until) return status;
-      if (!(yield* this.turn(command.body, io))) return 0;
-      status = this.state.status;
-    }
-  }
-
-  /** One turn of a loop; false after `break`. */
-  private *turn(body: Script, io: Io): Co<boolean> {
-    try {
-      yield* this.script(body, io);
-    } catch (flow) {
-      if (!(flow instanceof ShellFlow) || flow.kind === "exit") throw flow;
-      this.state.status = 0;
-      return flow.kind === "continue";
-    }
-    return true;
-  }
-
-  private *redirect(
-    redirects: readonly Redirect[],
-    io: Io,
-  ): Co<{ io: Io; finish: (() => string | null)[] } | null> {
-    let { input, out, err } = io;
-    const finish: (() => string | null)[] = [];
-    for (const redirect of redirects) {
-      if (redirect.kind === "dup") {
-        if (redirect.fd === 2) err = redirect.from === 1 ? out : err;
-        else out = redirect.from === 2 ? err : out;
-        continue;
-      }
-      const target = yield* this.expander.text(redirect.target!);
-      if (redirect.kind === "here") input = new Input(`${target}\n`);
-      else if (redirect.kind === "read") {
-        const text = this.readFile(target, io);
-        if (text === null) return null;
-        input = new Input(text);
-      } else {
-        const sink = new TextSink();
-        if (redirect.fd === 2) err = sink;
-        else out = sink;
-        if (redirect.fd !== redirect.from) err = sink;
-        finish.push(() => this.store(target, sink.text, redirect.kind === "append"));
-      }
-    }
-    return { io: { input, out, err }, finish };
-  }
-
-  private readFile(path: string, io: Io): string | null {
-    try {
-      return this.fileView.read(path);
-    } catch (error) {
-      if (!(error instanceof SysError)) throw error;
-      io.err.write(`bash: ${path}: ${strerror(error.code)}\n`);
-      return null;
-    }
-  }
-
-  private store(path: string, text: string, append: boolean): string | null {
-    try {
-      if (append) this.fileView.append(path, text);
-      else this.fileView.write(path, text);
-      return null;
-    } catch (error) {
-      if (!(error instanceof SysError)) throw error;
-      return path.startsWith("/proc/") && error.code === "EINVAL"
-        ? `bash: echo: write error: ${strerror(error.code)}\n`
-        : `bash: ${path}: ${strerror(error.code)}\n`;
-    }
-  }
-
-  private *capture(script: Script): Co<string> {
+  private *substitute(script: Script): Co<string> {
+    const file = fileOnly(script);
+    if (file !== null) return this.fileView.read(yield* this.expander.text(file));
     const out = new TextSink();
-    const shell = new Shell(this.place, this.process, this.state.fork());
-    this.state.status = yield* shell.run(script, { input: new Input(""), out, err: this.errors });
+    const shell = this.subshell();
+    shell.state.options.delete("e");
+    this.state.status = yield* shell.run(script, { input: this.input, out, err: this.errors });
     return out.text;
   }
+
+  private *processFile(script: Script): Co<string> {
+    const out = new TextSink();
+    yield* this.subshell().run(script, { input: new Input(""), out, err: this.errors });
+    const name = `/dev/fd/${this.fileCount--}`;
+    this.place.files.set(name, out.text);
+    return name;
+  }
+}
+
+/** The file of `$(< FILE)`. */
+function fileOnly(script: Script) {
+  const items = script.lists.length === 1 ? script.lists[0].items : [];
+  const command =
+    items.length === 1 && items[0].pipeline.commands.length === 1 ? items[0].pipeline.commands[0] : null;
+  if (command?.kind !== "simple" || command.words.length + command.assignments.length > 0) return null;
+  const [redirect, ...others] = command.redirects;
+  return redirect?.kind === "read" && others.length === 0 ? redirect.target : null;
+}
+
+function isExec({ words }: SimpleCommand): boolean {
+  const [first] = words[0].word.parts;
+  return first?.kind === "text" && first.text === "exec";
+}
+
+/** Whether a failure of the pipeline itself ends a shell with `set -e`: in a loop or an `if` its own commands did. */
+function isPlain({ commands }: Pipeline): boolean {
+  if (commands.length > 1) return true;
+  const [command] = commands;
+  return (
+    command.kind === "simple" ||
+    command.kind === "arithmetic" ||
+    command.kind === "condition" ||
+    (command.kind === "group" && command.subshell)
+  );
 }

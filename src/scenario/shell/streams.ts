@@ -1,4 +1,6 @@
 /** What a command reads and writes: text, not bytes, and no concurrency: the left side of a pipe ends before the right begins. */
+import { type Errno, SysError } from "../../util/errors.ts";
+import type { FileView } from "./files.ts";
 
 export interface Sink {
   write(text: string): void;
@@ -8,6 +10,31 @@ export class TextSink implements Sink {
   text = "";
   write(text: string): void {
     this.text += text;
+  }
+}
+
+export const NOWHERE: Sink = { write: () => {} };
+
+/** A file that is open for writing. */
+export class FileSink implements Sink {
+  /** Why a write was refused, null when none was. */
+  error: Errno | null = null;
+  private readonly view: FileView;
+  private readonly path: string;
+
+  constructor(view: FileView, path: string) {
+    this.view = view;
+    this.path = path;
+  }
+
+  write(text: string): void {
+    if (text === "") return;
+    try {
+      this.view.append(this.path, text);
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      this.error = error.code;
+    }
   }
 }
 
@@ -25,13 +52,20 @@ export class Input {
     return text;
   }
 
-  /** The next line without its end; null at the end. */
-  line(): string | null {
+  /** The text up to `end`, without it, and whether it was there; null when nothing is left. */
+  until(end: string): { text: string; ended: boolean } | null {
     if (this.text === "") return null;
-    const end = this.text.indexOf("\n");
-    const line = end < 0 ? this.text : this.text.slice(0, end);
-    this.text = end < 0 ? "" : this.text.slice(end + 1);
-    return line;
+    const at = this.text.indexOf(end);
+    const text = at < 0 ? this.text : this.text.slice(0, at);
+    this.text = at < 0 ? "" : this.text.slice(at + end.length);
+    return { text, ended: at >= 0 };
+  }
+
+  /** The next `count` characters. */
+  take(count: number): string {
+    const text = this.text.slice(0, count);
+    this.text = this.text.slice(count);
+    return text;
   }
 }
 
@@ -41,9 +75,10 @@ export function takenOnce(input: Input): () => string {
   return () => (text ??= input.rest());
 }
 
-/** Descriptors 0, 1 and 2. */
+/** Descriptors 0, 1 and 2, and those from 3 on by number. `exec` with redirections only changes them in place. */
 export interface Io {
-  readonly input: Input;
-  readonly out: Sink;
-  readonly err: Sink;
+  input: Input;
+  out: Sink;
+  err: Sink;
+  more?: ReadonlyMap<number, Sink | Input>;
 }

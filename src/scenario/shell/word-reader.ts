@@ -1,25 +1,37 @@
 /**
- * Words of the shell (POSIX XCU 2.2 quoting, 2.3 token recognition, 2.6 expansions, 2.7 redirection): reads characters
- * and gives words as parts that are expanded when the command runs.
+ * Words of the shell (POSIX XCU 2.2 quoting, 2.3 token recognition, 2.6 expansions): reads characters and gives words as
+ * parts that are expanded when the command runs. `${…}` is read by `parameter-reader.ts`, redirections by
+ * `redirect-reader.ts`.
  */
 import type { Redirect, Script, Word, WordPart } from "./ast.ts";
+import { bracedParameter } from "./parameter-reader.ts";
 import { ShellSyntaxError } from "./syntax-error.ts";
+import { unescapeText } from "./text/printf.ts";
 
-const META = " \t\n;&|<>()";
-const OPERATORS = ["&&", "||", ";;", "<<<", "<<", ">>", "\n", ";", "&", "|", "<", ">", "(", ")"];
-const NAME = /^(?:[A-Za-z_][A-Za-z0-9_]*|[0-9?!$#@*])/;
-const BRACED = /^([A-Za-z_][A-Za-z0-9_]*|[0-9?!$#@*])(:-|:=|:\+|-|%%|%|##|#)?/;
-const REDIRECT = /^([012])?(>>|>&|&>|<<<|>|<)/;
+export const META = " \t\n;&|<>()";
+const OPERATORS = ["&&", "||", ";;&", ";;", ";&", "<<<", "<<", ">>", "\n", ";", "&", "|", "<", ">", "(", ")"];
+const NAME = /[A-Za-z_][A-Za-z0-9_]*|[0-9?!$#@*-]/y;
+const TOKEN = /[^ \t\n;&|<>()]*/y;
+
+/** Reads scripts inside words. */
+export interface ScriptReader {
+  /** The script from the reader's place up to `)`, which is not taken. */
+  inside(reader: WordReader): Script;
+  whole(text: string): Script;
+}
 
 export class WordReader {
   offset = 0;
-  private readonly text: string;
-  private readonly parse: (text: string) => Script;
+  readonly text: string;
+  private readonly scripts: ScriptReader;
+  /** A here-document whose end has not come. */
+  hereOpen = false;
+  /** Here-documents whose text begins behind the present line. */
+  private pending: { redirect: Redirect; end: string; tabs: boolean; quoted: boolean }[] = [];
 
-  /** `parse` reads the inside of `$(…)`. */
-  constructor(text: string, parse: (text: string) => Script) {
+  constructor(text: string, scripts: ScriptReader) {
     this.text = text;
-    this.parse = parse;
+    this.scripts = scripts;
   }
 
   atEnd(): boolean {
@@ -36,186 +48,285 @@ export class WordReader {
     return true;
   }
 
+  /** `pattern` is sticky. */
   takePattern(pattern: RegExp): string | null {
-    const found = pattern.exec(this.text.slice(this.offset));
+    pattern.lastIndex = this.offset;
+    const found = pattern.exec(this.text);
     if (found === null) return null;
     this.offset += found[0].length;
     return found[0];
   }
 
-  /** Skips blanks, joined lines and comments, and line ends where `lines` says so. */
-  skipBlank(lines: boolean): void {
+  /** The line of the reader, from 1. */
+  line(): number {
+    let line = 1;
+    for (let i = this.text.indexOf("\n"); i >= 0 && i < this.offset; i = this.text.indexOf("\n", i + 1))
+      line++;
+    return line;
+  }
+
+  /** Skips blanks, joined lines and comments, and line ends where `lines` says so. Tells whether a line ended. */
+  skipBlank(lines: boolean): boolean {
+    let ended = false;
     for (;;) {
       const c = this.text[this.offset];
-      if (c === " " || c === "\t" || (lines && c === "\n")) this.offset++;
-      else if (c === "\\" && this.text[this.offset + 1] === "\n") this.offset += 2;
+      if (c === " " || c === "\t") this.offset++;
+      else if (c === "\n" && lines) {
+        this.newline();
+        ended = true;
+      } else if (c === "\\" && this.text[this.offset + 1] === "\n") this.offset += 2;
       else if (c === "#" && (this.offset === 0 || META.includes(this.text[this.offset - 1])))
         this.offset = this.indexOrEnd("\n");
-      else return;
+      else return ended;
     }
+  }
+
+  /** Takes a line end and the here-documents that begin behind it. */
+  newline(): void {
+    this.offset++;
+    const { pending } = this;
+    this.pending = [];
+    for (const { redirect, end, tabs, quoted } of pending) {
+      let body = "";
+      this.hereOpen = true;
+      while (!this.atEnd()) {
+        const to = this.indexOrEnd("\n");
+        let line = this.text.slice(this.offset, to);
+        this.offset = Math.min(to + 1, this.text.length);
+        if (tabs) line = line.replace(/^\t+/, "");
+        if (line === end) {
+          this.hereOpen = false;
+          break;
+        }
+        body += `${line}\n`;
+      }
+      redirect.target = quoted ? literalWord(body, this.offset) : this.hereWord(body);
+    }
+  }
+
+  get expectsHere(): boolean {
+    return this.hereOpen || this.pending.length > 0;
+  }
+
+  expectHere(redirect: Redirect, end: string, tabs: boolean, quoted: boolean): void {
+    this.pending.push({ redirect, end, tabs, quoted });
   }
 
   /** The operator or bare word that stands here, without taking it. */
   peekToken(): string {
     for (const operator of OPERATORS) if (this.startsWith(operator)) return operator;
-    let end = this.offset;
-    while (end < this.text.length && !META.includes(this.text[end])) end++;
-    return this.text.slice(this.offset, end);
+    TOKEN.lastIndex = this.offset;
+    return TOKEN.exec(this.text)![0];
   }
 
   /** The word that stands here, null when there is none. */
   word(): Word | null {
     const offset = this.offset;
-    const parts: WordPart[] = [];
-    while (!this.atEnd() && !META.includes(this.text[this.offset])) this.part(parts);
+    const parts = this.parts(META, false);
     return this.offset === offset ? null : { parts, offset };
   }
 
-  redirect(): Redirect | null {
-    const found = REDIRECT.exec(this.text.slice(this.offset));
-    if (found === null || this.text.startsWith("<<", this.offset) !== (found[2] === "<<<")) return null;
-    this.offset += found[0].length;
-    const operator = found[2];
-    const fd = (found[1] !== undefined ? Number(found[1]) : operator.startsWith("<") ? 0 : 1) as 0 | 1 | 2;
-    if (operator === ">&") {
-      const from = this.takePattern(/^[12]/);
-      if (from === null)
-        throw new ShellSyntaxError("syntax error: a descriptor (1 or 2) must follow >&", this.offset);
-      return { fd, kind: "dup", target: null, from: Number(from) as 1 | 2 };
-    }
-    this.skipBlank(false);
-    const target = this.word();
-    if (target === null) {
-      const token = this.peekToken();
-      const shown = token === "" || token === "\n" ? "newline" : token;
-      throw new ShellSyntaxError(`syntax error near unexpected token \`${shown}'`, this.offset);
-    }
-    if (operator === "&>") return { fd: 1, kind: "write", target, from: 2 };
-    const kind =
-      operator === "<" ? "read" : operator === "<<<" ? "here" : operator === ">>" ? "append" : "write";
-    return { fd, kind, target, from: fd };
+  /** A word up to one of the characters of `until`, which is not taken; `quoted`: it stands in double quotes. */
+  wordUntil(until: string, quoted: boolean, singleQuotes = true): Word {
+    const offset = this.offset;
+    return { parts: this.parts(until, quoted, singleQuotes), offset };
   }
 
-  private part(parts: WordPart[]): void {
-    const c = this.text[this.offset];
-    if (c === "'") this.singleQuoted(parts);
-    else if (c === '"') this.doubleQuoted(parts);
-    else if (c === "\\") this.escaped(parts);
-    else if (c === "$" || c === "`") this.dollar(parts, false);
-    else this.plain(parts);
-  }
-
-  private plain(parts: WordPart[]): void {
+  /** Arithmetic up to `end`, which is taken: parentheses count, quotes mean nothing. */
+  arithmeticUntil(end: string): Word {
     const start = this.offset;
-    while (!this.atEnd() && !`${META}'"\\$\``.includes(this.text[this.offset])) this.offset++;
-    parts.push({ kind: "text", text: this.text.slice(start, this.offset), quoted: false });
+    const parts: WordPart[] = [];
+    let depth = 0;
+    let text = "";
+    while (depth > 0 || !this.startsWith(end)) {
+      const c = this.text[this.offset];
+      if (c === undefined) this.unmatched(end[0], start);
+      if (c === "(" || c === "[") depth++;
+      if ((c === ")" || c === "]") && depth > 0) depth--;
+      if (c === "$" || c === "`") {
+        parts.push({ kind: "text", text, quoted: true });
+        text = "";
+        this.dollar(parts, true);
+        continue;
+      }
+      if (c !== '"') text += c;
+      this.offset++;
+    }
+    parts.push({ kind: "text", text, quoted: true });
+    this.offset += end.length;
+    return { parts, offset: start };
   }
 
-  private escaped(parts: WordPart[]): void {
+  private parts(until: string, quoted: boolean, singleQuotes = true): WordPart[] {
+    const parts: WordPart[] = [];
+    while (!this.atEnd()) {
+      const c = this.text[this.offset];
+      const next = this.text[this.offset + 1];
+      if (until === META && (c === "<" || c === ">") && next === "(") this.process(parts);
+      else if (until.includes(c)) break;
+      else if (c === "'" && singleQuotes) this.singleQuoted(parts);
+      else if (c === '"') this.doubleQuoted(parts);
+      else if (c === "\\") this.escaped(parts, quoted);
+      else if (c === "$" && next === "'" && !quoted) this.ansiQuoted(parts);
+      else if (c === "$" || c === "`") this.dollar(parts, quoted);
+      else this.plain(parts, `${until}${singleQuotes ? "'" : ""}"\\$\``, quoted);
+    }
+    return parts;
+  }
+
+  private plain(parts: WordPart[], stop: string, quoted: boolean): void {
+    const start = this.offset++;
+    while (!this.atEnd() && !stop.includes(this.text[this.offset])) this.offset++;
+    parts.push({ kind: "text", text: this.text.slice(start, this.offset), quoted });
+  }
+
+  private escaped(parts: WordPart[], quoted: boolean): void {
     const next = this.text[this.offset + 1];
     this.offset += 2;
-    if (next !== undefined && next !== "\n") parts.push({ kind: "text", text: next, quoted: true });
+    if (next === "\n") return;
+    const kept = quoted && next !== undefined && !'"\\$`}'.includes(next);
+    if (next !== undefined) parts.push({ kind: "text", text: kept ? `\\${next}` : next, quoted: true });
+    else parts.push({ kind: "text", text: "\\", quoted: true });
   }
 
   private singleQuoted(parts: WordPart[]): void {
     const end = this.text.indexOf("'", this.offset + 1);
-    if (end < 0) this.unmatched("'");
+    if (end < 0) this.unmatched("'", this.offset);
     parts.push({ kind: "text", text: this.text.slice(this.offset + 1, end), quoted: true });
     this.offset = end + 1;
   }
 
+  /** `$'…'` */
+  private ansiQuoted(parts: WordPart[]): void {
+    const start = this.offset;
+    this.offset += 2;
+    let text = "";
+    while (!this.startsWith("'")) {
+      if (this.atEnd()) this.unmatched("'", start);
+      const length = this.startsWith("\\") ? 2 : 1;
+      text += this.text.slice(this.offset, this.offset + length);
+      this.offset += length;
+    }
+    this.offset++;
+    parts.push({ kind: "text", text: unescapeText(text.replaceAll("\\'", "'")), quoted: true });
+  }
+
   private doubleQuoted(parts: WordPart[]): void {
     const start = this.offset++;
+    const before = parts.length;
+    this.quotedText(parts, '"', start);
+    this.offset++;
+    if (parts.length === before) parts.push({ kind: "text", text: "", quoted: true });
+  }
+
+  /** Text in which only `$`, backquotes and backslashes mean something, up to `end` or the end of the text. */
+  private quotedText(parts: WordPart[], end: string, start: number): void {
     let text = "";
-    parts.push({ kind: "text", text: "", quoted: true });
+    const flush = (): void => {
+      if (text !== "") parts.push({ kind: "text", text, quoted: true });
+      text = "";
+    };
     for (;;) {
       const c = this.text[this.offset];
-      if (c === undefined) {
-        this.offset = start;
-        this.unmatched('"');
-      }
-      if (c === '"') break;
+      if (c === undefined && end !== "") this.unmatched(end, start);
+      if (c === undefined || c === end) break;
       if (c === "\\") {
         const next = this.text[this.offset + 1] ?? "";
         this.offset += 2;
-        text += '"\\$`'.includes(next) ? next : next === "\n" ? "" : `\\${next}`;
+        const special = next !== "" && (next === '"' ? end === '"' : "\\$`".includes(next));
+        text += special ? next : next === "\n" ? "" : `\\${next}`;
       } else if (c === "$" || c === "`") {
-        parts.push({ kind: "text", text, quoted: true });
-        text = "";
+        flush();
         this.dollar(parts, true);
       } else {
         text += c;
         this.offset++;
       }
     }
-    this.offset++;
-    parts.push({ kind: "text", text, quoted: true });
+    flush();
+  }
+
+  private hereWord(body: string): Word {
+    const inner = new WordReader(body, this.scripts);
+    const parts: WordPart[] = [];
+    inner.quotedText(parts, "", 0);
+    return { parts, offset: this.offset };
   }
 
   private dollar(parts: WordPart[], quoted: boolean): void {
     const start = this.offset;
     if (this.take("`")) {
-      const end = this.text.indexOf("`", this.offset);
-      if (end < 0) this.unmatched("`");
-      parts.push({ kind: "command", script: this.inner(this.offset, end), quoted });
-      this.offset = end + 1;
+      this.backquoted(parts, quoted, start);
       return;
     }
     this.offset++;
-    if (this.startsWith("((")) {
-      const end = this.text.indexOf("))", this.offset);
-      if (end < 0) this.unmatched(")");
-      parts.push({ kind: "arithmetic", text: this.text.slice(this.offset + 2, end) });
-      this.offset = end + 2;
-    } else if (this.take("(")) {
-      const end = this.closingParenthesis();
-      parts.push({ kind: "command", script: this.inner(this.offset, end), quoted });
-      this.offset = end + 1;
-    } else if (this.take("{")) this.braced(parts, quoted);
+    if (this.startsWith("((") && this.tryArithmetic(parts, quoted)) return;
+    if (this.take("(")) {
+      parts.push({ kind: "command", script: this.inside(), quoted });
+    } else if (this.take("{")) parts.push(bracedParameter(this, quoted));
     else {
       const name = this.takePattern(NAME);
-      if (name !== null) parts.push({ kind: "variable", name, op: "", operand: "", quoted });
-      else parts.push({ kind: "text", text: this.text.slice(start, this.offset), quoted });
+      if (name === null) parts.push({ kind: "text", text: this.text.slice(start, this.offset), quoted });
+      else
+        parts.push({
+          kind: "parameter",
+          name,
+          index: null,
+          op: "",
+          operand: null,
+          second: null,
+          indirect: false,
+          quoted,
+        });
     }
   }
 
-  private braced(parts: WordPart[], quoted: boolean): void {
-    const end = this.text.indexOf("}", this.offset);
-    if (end < 0) this.unmatched("}");
-    const inside = this.text.slice(this.offset, end);
-    const lengthOf = /^#([A-Za-z_][A-Za-z0-9_]*)$/.exec(inside);
-    const found = BRACED.exec(inside);
-    if (lengthOf !== null)
-      parts.push({ kind: "variable", name: lengthOf[1], op: "length", operand: "", quoted });
-    else if (found !== null && (found[2] !== undefined || found[0].length === inside.length)) {
-      const op = (found[2] ?? "") as ":-";
-      parts.push({ kind: "variable", name: found[1], op, operand: inside.slice(found[0].length), quoted });
-    } else throw new ShellSyntaxError(`\${${inside}}: bad substitution`, this.offset);
-    this.offset = end + 1;
-  }
-
-  private inner(start: number, end: number): Script {
+  /** `$((…))`; false where it turns out to be `$( (…) …)`. */
+  private tryArithmetic(parts: WordPart[], quoted: boolean): boolean {
+    const start = this.offset;
+    this.offset += 2;
     try {
-      return this.parse(this.text.slice(start, end));
+      parts.push({ kind: "arithmetic", text: this.arithmeticUntil("))"), quoted });
+      return true;
     } catch (error) {
       if (!(error instanceof ShellSyntaxError)) throw error;
-      throw new ShellSyntaxError(error.message.replace(/^bash: /, ""), start + error.offset);
+      this.offset = start;
+      return false;
     }
   }
 
-  /** Offset of the `)` that closes a `$(` before the reader: quotes and nested parentheses are stepped over. */
-  private closingParenthesis(): number {
-    let depth = 1;
-    for (let i = this.offset; i < this.text.length; i++) {
-      const c = this.text[i];
-      if (c === "\\") i++;
-      else if (c === "'" || c === '"') {
-        i++;
-        while (i < this.text.length && this.text[i] !== c) i += c === '"' && this.text[i] === "\\" ? 2 : 1;
-      } else if (c === "(") depth++;
-      else if (c === ")" && --depth === 0) return i;
+  private backquoted(parts: WordPart[], quoted: boolean, start: number): void {
+    let text = "";
+    while (!this.take("`")) {
+      if (this.atEnd()) this.unmatched("`", start);
+      const next = this.text[this.offset + 1] ?? "";
+      const escaped =
+        this.startsWith("\\") && next !== "" && ("\\$`".includes(next) || (quoted && next === '"'));
+      text += escaped ? next : this.text[this.offset];
+      this.offset += escaped ? 2 : 1;
     }
-    return this.unmatched(")");
+    parts.push({ kind: "command", script: this.scripts.whole(text), quoted });
+  }
+
+  private process(parts: WordPart[]): void {
+    if (this.text[this.offset] === ">")
+      throw new ShellSyntaxError("syntax error near unexpected token `>('", this.offset);
+    this.offset += 2;
+    parts.push({ kind: "process", script: this.inside(), quoted: false });
+  }
+
+  /** The script in parentheses whose opening one was just taken; takes the closing one. */
+  private inside(): Script {
+    const start = this.offset;
+    let script: Script;
+    try {
+      script = this.scripts.inside(this);
+    } catch (error) {
+      if (!(error instanceof ShellSyntaxError) || !error.message.includes("EOF")) throw error;
+      return this.unmatched(")", start);
+    }
+    if (!this.take(")")) this.unmatched(")", start);
+    return script;
   }
 
   private indexOrEnd(text: string): number {
@@ -223,7 +334,11 @@ export class WordReader {
     return i < 0 ? this.text.length : i;
   }
 
-  private unmatched(quote: string): never {
-    throw new ShellSyntaxError(`unexpected EOF while looking for matching \`${quote}'`, this.offset);
+  unmatched(quote: string, offset: number): never {
+    throw new ShellSyntaxError(`unexpected EOF while looking for matching \`${quote}'`, offset);
   }
+}
+
+export function literalWord(text: string, offset: number): Word {
+  return { parts: [{ kind: "text", text, quoted: true }], offset };
 }

@@ -8,7 +8,6 @@ import type { Container } from "../container.ts";
 import type { Engine } from "../engine.ts";
 import type { StatusReport } from "../manager/dispatcher.ts";
 import { isTerminal, type NetworkObject, stateRank, type TaskObject } from "../manager/objects.ts";
-import { taskPin } from "../pins.ts";
 
 const MS = 1_000_000;
 const ATTACHMENT_WAIT_NS = 30_000_000_000;
@@ -84,10 +83,17 @@ export class TaskRunner {
     this.later(this.delays.prepareNs, () => engine.daemon.go(() => this.pull()));
   }
 
-  /** The networks of a task are kept in a Go map: which comes first is chance. */
+  /** The networks of a task are kept in a Go map: which comes first is chance, unless a pin says. */
   private networkOrder(): TaskObject["networks"][number][] {
     const { id, networks } = this.task;
-    return this.host.engine.prng.stream(`networks of ${id}`).shuffle([...networks]);
+    const { fabric, prng } = this.host.engine;
+    const list = prng.stream(`networks of ${id}`).shuffle([...networks]);
+    const order = fabric.pins.task(this.task)?.networks ?? [];
+    const rank = (networkId: string): number => {
+      const i = order.indexOf(this.host.network(networkId)?.name ?? "");
+      return i < 0 ? order.length : i;
+    };
+    return list.sort((a, b) => rank(a.networkId) - rank(b.networkId));
   }
 
   /** The registry is asked even for an image that is here; what it does not give is taken from the machine. */
@@ -217,7 +223,7 @@ export class TaskRunner {
 
   private drawDelays(): { prepareNs: number; startNs: number } {
     const { fabric, prng } = this.host.engine;
-    const pin = taskPin(fabric.pins, this.task)?.starts;
+    const pin = fabric.pins.task(this.task)?.starts;
     if (pin !== undefined) return { prepareNs: PINNED_STEP_NS * pin, startNs: PINNED_STEP_NS * pin };
     return { prepareNs: 300 * MS + prng.below(400 * MS), startNs: 400 * MS + prng.below(500 * MS) };
   }

@@ -60,15 +60,26 @@ export class GossipDb implements NetworkDb, MemberDelegate {
   private readonly bulkTimer: Timer;
   private readonly reconnectTimer: Timer;
 
-  /** `ip` is the address that this node tells the others, int32. */
-  constructor(daemon: Daemon, meanings: Meanings, prng: Prng, ip: number, watcher: TableWatcher) {
+  /**
+   * `ip` is the address that this node tells the others, int32; `gossipNs` when its gossip about the members ticks in each
+   * interval, undefined: at any time.
+   */
+  constructor(
+    daemon: Daemon,
+    meanings: Meanings,
+    prng: Prng,
+    ip: number,
+    watcher: TableWatcher,
+    gossipNs: number | undefined,
+  ) {
     this.daemon = daemon;
     this.meanings = meanings;
     this.prng = prng;
     this.watcher = watcher;
     this.nodeName = prng.hex(12);
     this.attachments.set(this.nodeName, new Map());
-    this.members = new Memberlist(daemon, meanings, prng.stream("members"), this.nodeName, ip, this);
+    const chance = prng.stream("members");
+    this.members = new Memberlist(daemon, meanings, chance, this.nodeName, ip, this, gossipNs);
     const { sim } = daemon.machine.kernel;
     this.phase = prng.below(GOSSIP_INTERVAL_NS);
     this.gossipTimer = new Timer(sim, () => this.gossip());

@@ -79,6 +79,7 @@ export class Memberlist {
     name: string,
     ip: number,
     delegate: MemberDelegate,
+    gossipNs: number | undefined,
   ) {
     this.daemon = daemon;
     this.meanings = meanings;
@@ -89,7 +90,8 @@ export class Memberlist {
     this.self = newMember(name, ip, 1);
     this.members.set(name, this.self);
     const { sim } = daemon.machine.kernel;
-    this.gossipPhase = prng.below(GOSSIP_INTERVAL_NS);
+    const drawn = prng.below(GOSSIP_INTERVAL_NS);
+    this.gossipPhase = (gossipNs ?? drawn) % GOSSIP_INTERVAL_NS;
     this.gossipTimer = new Timer(sim, () => this.gossip());
     this.prober = new Prober(this, prng.stream("probes"));
     this.pushPullTimer = new Timer(sim, () => this.pushPullRandom());
@@ -186,9 +188,9 @@ export class Memberlist {
 
   private *receive(udp: UdpSock): Co<void> {
     while (!udp.closed) {
-      const { data, saddr, sport } = yield* recvUdp(udp);
+      const { data } = yield* recvUdp(udp);
       const packet = this.meanings.open(data) as Packet | null;
-      if (packet !== null && this.isOpen) this.handle(packet, saddr, sport);
+      if (packet !== null && this.isOpen) this.handle(packet);
     }
   }
 
@@ -199,7 +201,7 @@ export class Memberlist {
     }
   }
 
-  private handle(packet: Packet, saddr: number, sport: number): void {
+  private handle(packet: Packet): void {
     switch (packet.kind) {
       case "gossip":
         for (const message of packet.messages)
@@ -210,15 +212,15 @@ export class Memberlist {
         this.delegate.message(packet.body);
         break;
       default:
-        this.prober.handle(packet, saddr, sport);
+        this.prober.handle(packet);
     }
   }
 
   /** Sends a datagram; one that the kernel refuses is lost. */
-  send(addr: number, packet: Packet, bytes: number, port = GOSSIP_PORT): void {
+  send(addr: number, packet: Packet, bytes: number): void {
     if (this.udp === null) return;
     try {
-      this.udp.send(this.meanings.seal(packet, bytes), addr, port);
+      this.udp.send(this.meanings.seal(packet, bytes), addr, GOSSIP_PORT);
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
     }

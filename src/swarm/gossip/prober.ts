@@ -19,19 +19,27 @@ const INDIRECT_CHECKS = 3;
 const PING_BYTES = 110;
 const ACK_BYTES = 47;
 
-/** Datagrams of the detector. */
+/** Datagrams of the detector. `source` is the address that the sender told the others: there the answer goes. */
 export type ProbePacket =
-  | { readonly kind: "ping"; readonly seq: number; readonly target: string }
-  | { readonly kind: "indirect"; readonly seq: number; readonly target: string; readonly ip: number }
+  | { readonly kind: "ping"; readonly seq: number; readonly target: string; readonly source: number }
+  | {
+      readonly kind: "indirect";
+      readonly seq: number;
+      readonly target: string;
+      readonly ip: number;
+      readonly source: number;
+    }
   | { readonly kind: "ack"; readonly seq: number };
 
 /** Whom it works for. */
 export interface ProbeHost {
   readonly name: string;
+  /** int32 */
+  readonly ip: number;
   readonly daemon: Daemon;
   readonly meanings: Meanings;
   others(): Member[];
-  send(addr: number, packet: ProbePacket, bytes: number, port?: number): void;
+  send(addr: number, packet: ProbePacket, bytes: number): void;
   suspectNow(member: Member): void;
 }
 
@@ -69,19 +77,24 @@ export class Prober {
     this.timeout.cancel();
   }
 
-  handle(packet: ProbePacket, saddr: number, sport: number): void {
+  handle(packet: ProbePacket): void {
     const { seq } = packet;
     if (packet.kind === "ack") this.acknowledged(seq);
     else if (packet.kind === "indirect")
-      this.relay(packet.ip, packet.target, () => this.reply(saddr, sport, seq));
-    else if (packet.target === this.host.name) this.reply(saddr, sport, seq);
+      this.relay(packet.ip, packet.target, () => this.reply(packet.source, seq));
+    else if (packet.target === this.host.name) this.reply(packet.source, seq);
   }
 
   private relay(addr: number, target: string, answer: () => void): void {
     const seq = ++this.seq;
     this.relayed.set(seq, answer);
     after(this.host.daemon.machine.kernel.sim, PROBE_INTERVAL_NS, () => this.relayed.delete(seq));
-    this.host.send(addr, { kind: "ping", seq, target }, sizeWithSeq(PING_BYTES, seq));
+    this.ping(addr, target, seq);
+  }
+
+  private ping(addr: number, target: string, seq: number): void {
+    const source = this.host.ip;
+    this.host.send(addr, { kind: "ping", seq, target, source }, sizeWithSeq(PING_BYTES, seq));
   }
 
   private acknowledged(seq: number): void {
@@ -91,8 +104,8 @@ export class Prober {
     if (this.probing?.seq === seq) this.probing.acked = true;
   }
 
-  private reply(addr: number, port: number, seq: number): void {
-    this.host.send(addr, { kind: "ack", seq }, sizeWithSeq(ACK_BYTES, seq), port);
+  private reply(addr: number, seq: number): void {
+    this.host.send(addr, { kind: "ack", seq }, sizeWithSeq(ACK_BYTES, seq));
   }
 
   private probe(): void {
@@ -103,7 +116,7 @@ export class Prober {
     if (target === null) return;
     const seq = ++this.seq;
     this.probing = { seq, target, acked: false };
-    this.host.send(target.ip, { kind: "ping", seq, target: target.name }, sizeWithSeq(PING_BYTES, seq));
+    this.ping(target.ip, target.name, seq);
     this.timeout.armIn(PROBE_TIMEOUT_NS);
   }
 
@@ -124,7 +137,7 @@ export class Prober {
     for (const helper of this.prng.shuffle(helpers).slice(0, INDIRECT_CHECKS))
       host.send(
         helper.ip,
-        { kind: "indirect", seq, target: target.name, ip: target.ip },
+        { kind: "indirect", seq, target: target.name, ip: target.ip, source: host.ip },
         sizeWithSeq(PING_BYTES, seq),
       );
     host.daemon.go(() => this.tcpPing(probing));

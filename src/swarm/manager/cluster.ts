@@ -6,7 +6,7 @@ import type { Sim } from "../../sim/sim.ts";
 import type { Prng } from "../../util/prng.ts";
 import { after, Debounce } from "../clock.ts";
 import { base36, joinToken, newId } from "../ids.ts";
-import type { Pins } from "../pins.ts";
+import type { PinBook } from "../pins.ts";
 import { globalPools, type Pool } from "./allocator/ipam.ts";
 import { NetworkAllocator } from "./allocator/network.ts";
 import { PortAllocator } from "./allocator/port.ts";
@@ -64,7 +64,7 @@ export class Cluster {
   private readonly commit: Debounce;
   private readonly scheduling: Debounce;
 
-  constructor(sim: Sim, prng: Prng, pins: Pins, options: ClusterOptions) {
+  constructor(sim: Sim, prng: Prng, pins: PinBook, options: ClusterOptions) {
     this.sim = sim;
     this.prng = prng;
     this.ids = prng.stream("ids");

@@ -158,7 +158,9 @@ export class ControlServer implements ControlApi {
     }
     for (const task of store.tasks.values()) {
       const uses = task.networks.some((attachment) => attachment.networkId === id);
-      if (uses && stateRank(task.status.state) <= stateRank("running") && !network.ingress)
+      // A task that is on its way out does not count, though its container may still be there.
+      const stays = [task.desired, task.status.state].every((at) => stateRank(at) <= stateRank("running"));
+      if (uses && stays && !network.ingress)
         throw new RpcError("FailedPrecondition", `network ${id} is in use by task ${task.id}`);
     }
     networks.releaseNetwork(network);

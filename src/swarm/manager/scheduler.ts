@@ -3,7 +3,7 @@
  * fewest of them, then over those that have fewest tasks at all. Ties are drawn from a random stream.
  */
 import type { Prng } from "../../util/prng.ts";
-import { type Pins, taskPin } from "../pins.ts";
+import type { PinBook } from "../pins.ts";
 import { type NodeObject, stateRank, type TaskObject } from "./objects.ts";
 import type { Store } from "./store.ts";
 
@@ -91,9 +91,9 @@ function hostPortsFree(node: NodeObject, task: TaskObject, store: Store): boolea
 export class Scheduler {
   private readonly store: Store;
   private readonly prng: Prng;
-  private readonly pins: Pins;
+  private readonly pins: PinBook;
 
-  constructor(store: Store, prng: Prng, pins: Pins) {
+  constructor(store: Store, prng: Prng, pins: PinBook) {
     this.store = store;
     this.prng = prng;
     this.pins = pins;
@@ -185,8 +185,11 @@ export class Scheduler {
   }
 
   private pinnedNode(task: TaskObject, candidates: readonly NodeObject[]): NodeObject | null {
-    const hostname = taskPin(this.pins, task)?.node;
-    return candidates.find((node) => node.hostname === hostname) ?? null;
+    const pin = this.pins.task(task);
+    if (pin?.node === undefined) return null;
+    const found = candidates.find((node) => node.hostname === pin.node);
+    if (found === undefined) this.pins.notKept(pin, ["node"], `\`${pin.node}\` could not take the task`);
+    return found ?? null;
   }
 
   private assign(task: TaskObject, node: NodeObject): void {

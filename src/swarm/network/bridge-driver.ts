@@ -22,6 +22,22 @@ interface BridgeState {
   readonly icc: boolean;
 }
 
+/**
+ * The order in which a container's ports are published (SortPortMap of go-connections): greater host ports before, or greater
+ * ports of the container before. For two that disagree each comes before the other; what insertion makes of that counts.
+ */
+function sortPorts(ports: readonly PortConfig[]): PortConfig[] {
+  const before = (a: PortConfig, b: PortConfig): boolean =>
+    a.publishedPort > b.publishedPort ||
+    a.targetPort > b.targetPort ||
+    (a.targetPort === b.targetPort && a.protocol === "tcp");
+  const sorted = [...ports];
+  for (let i = 1; i < sorted.length; i++)
+    for (let j = i; j > 0 && before(sorted[j], sorted[j - 1]); j--)
+      [sorted[j], sorted[j - 1]] = [sorted[j - 1], sorted[j]];
+  return sorted;
+}
+
 export class BridgeDriver {
   private readonly hostNs: NetNs;
   private readonly prng: Prng;
@@ -82,7 +98,7 @@ export class BridgeDriver {
   /** Publishes ports on the host; open ones get the next free port from 49153. Null when a wanted port is taken. */
   mapPorts(endpoint: Endpoint, ports: readonly PortConfig[]): PortConfig[] | null {
     const mapped: PortConfig[] = [];
-    for (const port of ports) {
+    for (const port of sortPorts(ports)) {
       const publishedPort = port.publishedPort !== 0 ? port.publishedPort : this.freePort(port);
       const key = `${port.protocol}/${publishedPort}`;
       if (this.hostPorts.has(key)) {

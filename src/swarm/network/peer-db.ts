@@ -3,7 +3,7 @@
  * peers become a permanent neighbour and a permanent FDB entry on the VXLAN device, if the namespace exists.
  */
 import type { NetDevice } from "../../net/core/net-device.ts";
-import { fdbAdd, fdbDel } from "../../net/ctl/fdb.ts";
+import { fdbDel, fdbReplace } from "../../net/ctl/fdb.ts";
 import { neighbourDel, neighbourReplace } from "../../net/ctl/neighbour.ts";
 import { SysError } from "../../util/errors.ts";
 import { DOCKER_MAC_HI } from "./links.ts";
@@ -64,9 +64,10 @@ export class PeerDb {
   }
 }
 
+/** NeighSet replaces: of an entry that was learned while nobody programmed it, it makes a permanent one. */
 function program(vxlan: NetDevice, record: PeerRecord): void {
   neighbourReplace(vxlan, record.endpointIp, DOCKER_MAC_HI, record.endpointIp);
-  fdbAdd(vxlan, { macHi: DOCKER_MAC_HI, macLo: record.endpointIp, dst: record.tunnelIp });
+  fdbReplace(vxlan, { macHi: DOCKER_MAC_HI, macLo: record.endpointIp, dst: record.tunnelIp });
 }
 
 function unprogram(vxlan: NetDevice, record: PeerRecord): void {

@@ -5,6 +5,7 @@
 import { frameDns, readDnsFrame } from "../../host/dns-stream.ts";
 import type { Machine } from "../../host/machine.ts";
 import type { Co, Process } from "../../host/process.ts";
+import { openQuerySocket } from "../../host/query-socket.ts";
 import {
   acceptTcp,
   closeSocket,
@@ -17,6 +18,7 @@ import {
 import type { NetNs } from "../../net/core/net-ns.ts";
 import type { TcpSock } from "../../net/ipv4/tcp-sock.ts";
 import type { Datagram, UdpSock } from "../../net/ipv4/udp-sock.ts";
+import type { Sim } from "../../sim/sim.ts";
 import { SysError } from "../../util/errors.ts";
 import { parseIp4 } from "../../wire/address.ts";
 import {
@@ -46,6 +48,8 @@ import { type ResolverNetwork, resolveName, resolvePointer } from "./service-rec
 const LOCALHOST = (127 << 24) | 11;
 const TTL = 600;
 const BACKLOG = 4096;
+/** How long a query may stand back for one that a lab page puts before it. */
+const TURN_NS = 100_000_000;
 /** Bytes of an answer over UDP that the asker can take unless it says more (EDNS). */
 const DNS_HEADER_BYTES = 12;
 const UDP_LIMIT = 512;
@@ -108,13 +112,41 @@ export class EmbeddedResolver {
   }
 
   private *serveUdp(): Co<number> {
+    const waiting: Datagram[] = [];
     for (;;) {
-      const batch = [yield* recvUdp(this.udp)];
-      for (let next = this.udp.receive(); next !== null; next = this.udp.receive()) batch.push(next);
-      // Each query has a goroutine of its own, and the youngest of those that wait runs first.
-      batch.unshift(batch.pop()!);
-      for (const query of batch) this.serveQuery(query);
+      waiting.push(yield* recvUdp(this.udp));
+      do {
+        for (let next = this.udp.receive(); next !== null; next = this.udp.receive()) waiting.push(next);
+        // Each query has a goroutine of its own, and the youngest of those that wait runs first.
+        waiting.unshift(waiting.pop()!);
+        for (let i = this.nextTurn(waiting); i >= 0; i = this.nextTurn(waiting))
+          this.serveQuery(waiting.splice(i, 1)[0]);
+        if (waiting.length > 0) yield* this.another(waiting);
+      } while (waiting.length > 0);
     }
+  }
+
+  /** Which of the queries is answered next; -1: none is left, or the one that a pin names has not come yet. */
+  private nextTurn(waiting: readonly Datagram[]): number {
+    if (waiting.length === 0) return -1;
+    const { replies } = this.machine.pins;
+    const pinned = replies.peek(this.sim.now);
+    if (pinned === undefined) return 0;
+    const type = pinned === "A" ? DNS_A : DNS_AAAA;
+    const i = waiting.findIndex(({ data }) => questionType(data) === type);
+    if (i >= 0) replies.take(this.sim.now);
+    return i;
+  }
+
+  /** Waits for the query that a pin puts first; when it does not come the pin is given up. */
+  private *another(waiting: Datagram[]): Co<void> {
+    const next = yield* recvUdp(this.udp, TURN_NS);
+    if (next === null) this.machine.pins.replies.take(this.sim.now);
+    else waiting.push(next);
+  }
+
+  private get sim(): Sim {
+    return this.machine.kernel.sim;
   }
 
   private serveQuery({ data, saddr, sport }: Datagram): void {
@@ -203,8 +235,12 @@ function headerOf(message: Uint8Array | null): Uint8Array | null {
   return header;
 }
 
+function questionType(query: Uint8Array): number | undefined {
+  return decodeDns(query)?.questions[0]?.type;
+}
+
 function* askUdp(process: Process, server: number, query: Uint8Array): Co<Uint8Array | null> {
-  const sk = openUdp(process);
+  const sk = openQuerySocket(process);
   try {
     sk.connect(server, 53);
     sk.send(query);

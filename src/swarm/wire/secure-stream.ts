@@ -4,7 +4,8 @@
  */
 import { type Co, waitFor } from "../../host/process.ts";
 import { closeSocket, connectTcp, isConnected, shutdownTcp } from "../../host/socket.ts";
-import { tcpRecvmsg, tcpSendmsg } from "../../net/ipv4/tcp.ts";
+import { tcpRecvmsg } from "../../net/ipv4/tcp.ts";
+import { tcpSendmsg } from "../../net/ipv4/tcp-sendmsg.ts";
 import type { TcpSock } from "../../net/ipv4/tcp-sock.ts";
 import { WaitQueue } from "../../sim/wait-queue.ts";
 import { SysError } from "../../util/errors.ts";

@@ -95,7 +95,7 @@ function queriesOf(args: NslookupArgs, context: ToolContext): Query[] {
   return types.map((type) => ({
     name,
     message: {
-      id: prng.below(65536),
+      id: context.machine.queryId(prng),
       flags: DNS_RD,
       questions: [{ name: name.endsWith(".") ? name : `${name}.`, type, class: DNS_CLASS_IN }],
       answers: [],

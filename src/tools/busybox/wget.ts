@@ -1,7 +1,7 @@
 /** `wget` of busybox 1.35 over plain HTTP (networking/wget.c). */
 import { asciiBytes } from "../../host/ascii.ts";
 import { type HttpResponse, readResponse } from "../../host/http.ts";
-import { type Co, sleep } from "../../host/process.ts";
+import { type Co, work } from "../../host/process.ts";
 import { closeSocket, connectTcp, sendTcp } from "../../host/socket.ts";
 import type { TcpSock } from "../../net/ipv4/tcp-sock.ts";
 import { NotModelledError, SysError, strerror, UsageError } from "../../util/errors.ts";
@@ -30,8 +30,14 @@ interface Url {
 }
 
 const SEC = 1_000_000_000;
-/** From the last byte of the body to the end of the connection: the body is written out, the meter finished. */
-const FINISH_NS = 2_000_000;
+/**
+ * Work of the program on the recorded machines, medians: from the connection to the request; on the head of a response, before
+ * the body is read; on each piece of the body; from the last byte of it to the end of the connection.
+ */
+const REQUEST_NS = 3_000_000;
+const HEAD_NS = 3_000_000;
+const PIECE_NS = 700_000;
+const FINISH_NS = 1_000_000;
 const LONG = {
   quiet: "q",
   spider: "spider",
@@ -120,8 +126,12 @@ function* exchange(args: WgetArgs, url: Url, sk: TcpSock): Co<HttpResponse> {
   const deadlineNs = sk.ns.kernel.sim.now + args.timeoutSec * SEC;
   let response: HttpResponse | "empty" | "timeout";
   try {
+    yield* work(REQUEST_NS);
     yield* sendTcp(sk, asciiBytes(requestText(args, url)));
-    response = yield* readResponse({ sk, deadlineNs, received: 0, pending: "" }, args.spider);
+    response = yield* readResponse(
+      { sk, deadlineNs, headNs: HEAD_NS, pieceNs: PIECE_NS, received: 0, pending: "" },
+      args.spider,
+    );
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
     throw die(`error getting response: ${strerror(error.code)}`);
@@ -166,7 +176,7 @@ function* run(args: WgetArgs, context: ToolContext): Co<ToolOutput> {
         if (args.showHead)
           stderr += response.head.replace(/\r\n$/, "").replace(/^/gm, "  ").replace(/\r/g, "");
         stderr += save(args, url, response.body, context, out);
-        yield* sleep(FINISH_NS);
+        yield* work(FINISH_NS);
       } finally {
         closeSocket(context.process, sk);
       }

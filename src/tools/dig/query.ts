@@ -52,7 +52,7 @@ function optRecord(args: DigArgs, context: ToolContext): DnsRecord {
 
 function queryOf(args: DigArgs, context: ToolContext): DnsMessage {
   return {
-    id: args.queryId >= 0 ? args.queryId : sockOf(context.ns).prng.below(65536),
+    id: args.queryId >= 0 ? args.queryId : context.machine.queryId(sockOf(context.ns).prng),
     flags: (args.recurse ? DNS_RD : 0) | (args.adFlag ? DNS_AD : 0),
     questions: [{ name: args.name, type: args.type, class: DNS_CLASS_IN }],
     answers: [],

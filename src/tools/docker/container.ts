@@ -267,7 +267,8 @@ export const run: DockerCommand = {
       hostPorts: flags
         .list("publish")
         .flatMap((text) => parsePort(text))
-        .map((port) => ({ ...port, mode: "host" as const })),
+        .map((port) => ({ ...port, mode: "host" as const }))
+        .sort((a, b) => (portName(a) < portName(b) ? -1 : 1)),
       autoRemove: flags.on("rm"),
     });
     engine.attach(container, [{ networkId: network.id, addr: 0, service: null, aliases: [] }]);
@@ -282,6 +283,9 @@ export const run: DockerCommand = {
     return detached ? ok(`${container.id}\n`) : yield* foreground.run(container, context);
   },
 };
+
+/** A port as the client names it; its request holds them in the order of their names. */
+const portName = ({ targetPort, protocol }: PortConfig): string => `${targetPort}/${protocol}`;
 
 /** The network of a container, or why the engine does not start it. */
 function bridgeNetwork(flags: Flags, { engine }: DockerContext): LocalNetwork | string {

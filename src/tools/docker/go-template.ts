@@ -1,6 +1,7 @@
 /**
  * Go templates as far as `--format` uses them (text/template): fields, variables, range, if, with, the functions json,
- * len, index, join, upper, lower, title, print, println, printf, eq, ne and not. Data are plain objects and arrays.
+ * len, index, join, upper, lower, title, print, println, printf, eq, ne and not. Data are plain objects and arrays, and
+ * what JSON leaves out because it is empty (`omitempty` in api/types) is there for a template, as nil.
  */
 import { UsageError } from "../../util/errors.ts";
 
@@ -20,6 +21,20 @@ interface Scope {
   readonly root: unknown;
   readonly vars: Map<string, unknown>;
 }
+
+const NIL_LIST: readonly unknown[] = Object.freeze([]);
+const NIL_MAP = Object.freeze({});
+
+/** The fields that inspect leaves out when they are empty, and what a template sees of them then. */
+const OMITTED: ReadonlyMap<string, unknown> = new Map<string, unknown>([
+  ...["Ports", "VirtualIPs", "Networks", "Args", "Env", "Constraints", "Preferences", "Platforms"].map(
+    (name) => [name, NIL_LIST] as const,
+  ),
+  ...["Labels", "Options", "Services"].map((name) => [name, NIL_MAP] as const),
+  ...["PreviousSpec", "UpdateStatus", "ManagerStatus", "UpdateConfig", "RollbackConfig"].map(
+    (name) => [name, undefined] as const,
+  ),
+]);
 
 /** The text that `template` makes of `data`. UsageError with the words of Docker when it cannot. */
 export function renderTemplate(template: string, data: unknown): string {
@@ -204,6 +219,7 @@ function field(value: unknown, name: string): unknown {
   if (value === null || value === undefined) return value;
   if (typeof value !== "object" || Array.isArray(value)) return fail(`can't evaluate field ${name}`);
   const record = value as Record<string, unknown>;
+  if (!(name in record) && OMITTED.has(name)) return OMITTED.get(name);
   if (!(name in record))
     throw new UsageError(
       `template: :1:2: executing "" at <.${name}>: map has no entry for key "${name}"\n`,
@@ -213,7 +229,8 @@ function field(value: unknown, name: string): unknown {
 }
 
 const FUNCTIONS: Readonly<Record<string, (args: readonly unknown[]) => unknown>> = {
-  json: ([value]) => JSON.stringify(value),
+  json: ([value]) =>
+    value === undefined || value === NIL_LIST || value === NIL_MAP ? "null" : JSON.stringify(value),
   len: ([value]) => (typeof value === "string" ? value.length : entriesOf(value).length),
   index: ([value, ...keys]) =>
     keys.reduce(

@@ -129,7 +129,9 @@ export function networkJson(network: LocalNetwork, { engine }: DockerContext, ve
     ] as const;
   });
   containers.sort(([a], [b]) => (a < b ? -1 : 1));
-  const swarm = network.driver === "overlay";
+  // A network of the swarm that this node has no part in is shown as the manager's store has it.
+  const here = engine.controller.networks.includes(network);
+  const swarm = here && network.driver === "overlay";
   const peers = engine.controller.agent?.db.peers(network.id) ?? [];
   const config = {
     Subnet: formatCidr(network.subnet, network.prefixLen),
@@ -148,9 +150,9 @@ export function networkJson(network: LocalNetwork, { engine }: DockerContext, ve
     Ingress: network.ingress,
     ConfigFrom: { Network: "" },
     ConfigOnly: false,
-    Containers: Object.fromEntries(containers),
+    Containers: here ? Object.fromEntries(containers) : null,
     Options: Object.fromEntries([...network.options].sort(([a], [b]) => (a < b ? -1 : 1))),
-    Labels: Object.fromEntries(network.labels),
+    Labels: here || network.labels.size > 0 ? Object.fromEntries(network.labels) : null,
     ...(swarm ? { Peers: peers.map(({ name, ip }) => ({ Name: name, IP: formatIp4(ip) })) } : {}),
     ...(swarm && verbose ? { Services: servicesJson(network, engine) } : {}),
   };

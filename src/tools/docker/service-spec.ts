@@ -59,6 +59,9 @@ export const SHARED_FLAGS = [
   "log-opt=",
 ] as const;
 
+/** The order in which the client hands networks over: by id, whatever the order of the options was (byNetworkTarget). */
+const byTarget = (ids: readonly string[]): string[] => [...ids].sort();
+
 /** Network ids of names; the daemon's words when one is unknown or not of the swarm. */
 export function networkIds(
   control: ControlApi,
@@ -97,7 +100,7 @@ export function createSpec(flags: Flags, name: string, networks: readonly string
     constraints: flags.list("constraint"),
     preferences: flags.list("placement-pref").map((text) => text.replace(/^spread=/, "")),
     maxReplicasPerNode: Number(flags.get("replicas-max-per-node", "0")),
-    networks: [...networks],
+    networks: byTarget(networks),
     containerLabels: labelMap(flags.list("container-label")),
     stopGraceNs: flags.has("stop-grace-period")
       ? parseDuration(flags.get("stop-grace-period"), "stop-grace-period")
@@ -191,7 +194,7 @@ function updatedTask(flags: Flags, old: TaskSpec, control: ControlApi, local: re
       ...old.constraints.filter((text) => !flags.list("constraint-rm").includes(text)),
       ...flags.list("constraint-add"),
     ],
-    networks: [...networks, ...networkIds(control, flags.list("network-add"), local)],
+    networks: byTarget([...networks, ...networkIds(control, flags.list("network-add"), local)]),
     containerLabels: changedMap(
       old.containerLabels,
       flags.list("container-label-add"),

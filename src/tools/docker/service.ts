@@ -234,7 +234,9 @@ function portsCell(ports: readonly PortConfig[]): string {
       group !== undefined &&
       group.last.protocol === port.protocol &&
       group.last.publishedPort + 1 === port.publishedPort &&
-      group.last.targetPort + 1 === port.targetPort;
+      // One port behind several published ones makes a range as well, but not behind a range of its own.
+      (group.last.targetPort + 1 === port.targetPort ||
+        (group.last.targetPort === port.targetPort && group.first.targetPort === port.targetPort));
     if (follows) group.last = port;
     else groups.push({ first: port, last: port });
   }

@@ -45,9 +45,11 @@ export function taskTable(tasks: readonly TaskObject[], flags: Flags, context: D
       (a, b) =>
         naturalCompare(shortName(a), shortName(b)) || b.createdNs - a.createdNs || (a.id < b.id ? -1 : 1),
     );
+  // Names of older tasks are indented in tables only.
+  const table = flags.get("format") === "" || flags.get("format").startsWith("table");
   const rows = chosen.map((task, i): TaskRow => {
     const plain = flags.on("no-resolve") ? `${task.serviceId}.${task.slot || task.nodeId}` : shortName(task);
-    const older = i > 0 && shortName(chosen[i - 1]) === shortName(task);
+    const older = table && i > 0 && shortName(chosen[i - 1]) === shortName(task);
     return { task, name: older ? ` \\_ ${plain}` : plain, node: hostname(task) };
   });
   return renderTable(columns(noTrunc, context.now), SHOWN, rows, flags.get("format"), flags.on("quiet"));

@@ -134,6 +134,7 @@ export function vxlanSettings(link: LinkJson, refuse: Refuse): Omit<VxlanConfig,
     l3miss: values.l3miss === true,
     ttl: amount(values.ttl, { auto: 0 }, "ttl", refuse),
     tos: amount(values.tos, { inherit: 1 }, "tos", refuse),
+    df: amount(values.df, { unset: 0, set: 1, inherit: 2 }, "df", refuse),
     ageingSec: amount(values.ageing, { none: 0 }, "ageing", refuse),
     udpCsum: values.udp_csum !== false,
   };

@@ -14,6 +14,7 @@ import type { ToolContext, ToolOutput } from "../tool.ts";
 import { type IpOptions, ipOutput } from "./ip-options.ts";
 import { type LinkFilter, linksOf, parseLinkFilter } from "./link-filter.ts";
 import { briefHead, linkJson, linkText, toJson } from "./link-format.ts";
+import { deviceNamed } from "./words.ts";
 
 const SCOPES: readonly (readonly [number, string])[] = [
   [0, "global"],
@@ -120,8 +121,7 @@ type Change = "add" | "replace" | "del";
 function changeAddress(argv: readonly string[], context: ToolContext, change: Change): ToolOutput {
   const request = parseRequest(argv);
   if (request.dev === "") throw new UsageError(`Not enough information: "dev" argument is required.`, 255);
-  const dev = context.ns.device(request.dev);
-  if (dev === undefined) throw new UsageError(`Cannot find device "${request.dev}"`, 1);
+  const dev = deviceNamed(context.ns, request.dev);
   const { spec } = request;
   if (change === "del") {
     addressDel(dev, spec.local, spec.prefixLen);
@@ -151,7 +151,8 @@ function parseRequest(argv: readonly string[]): { dev: string; spec: AddressSpec
       const { addr, prefixLen } = prefix(need(argv, ++i));
       spec.peer = addr;
       spec.prefixLen = prefixLen;
-    } else if (["valid_lft", "preferred_lft", "noprefixroute", "nodad", "home", "anycast"].includes(word))
+    } else if (word === "nodad") continue;
+    else if (["valid_lft", "preferred_lft", "noprefixroute", "home", "anycast"].includes(word))
       throw new NotModelledError(`ip address ${word}`);
     else {
       const { addr, prefixLen } = prefix(word === "local" ? need(argv, ++i) : word);

@@ -1,5 +1,5 @@
 /** `ip link`: show, add, set, del (iproute2 6.1 ip/iplink.c). */
-import { linkAdd, linkDel } from "../../net/ctl/link.ts";
+import { linkAdd, linkDel, linkSetNetns, linkSetUp } from "../../net/ctl/link.ts";
 import { NotModelledError, UsageError } from "../../util/errors.ts";
 import type { ToolContext, ToolOutput } from "../tool.ts";
 import { type IpOptions, ipOutput } from "./ip-options.ts";
@@ -7,13 +7,17 @@ import { parseLinkAdd } from "./link-add.ts";
 import { linksOf, parseLinkFilter } from "./link-filter.ts";
 import { linkBrief, linkJson, linkText, toJson } from "./link-format.ts";
 import { linkSet } from "./link-set.ts";
+import { deviceNamed } from "./words.ts";
 
 /** `ip link ARGV`. */
 export function ipLink(argv: readonly string[], options: IpOptions, context: ToolContext): ToolOutput {
   const [command = "show", ...rest] = argv;
   if (matches(command, ["show", "list", "lst"])) return ipOutput(showLinks(rest, options, context));
   if (matches(command, ["add"])) {
-    linkAdd(context.ns, parseLinkAdd(rest, context));
+    const { spec, ns, moveTo, up } = parseLinkAdd(rest, context);
+    const dev = linkAdd(ns, spec);
+    if (moveTo !== null) linkSetNetns(dev, moveTo);
+    if (up) linkSetUp(dev);
     return ipOutput("");
   }
   if (matches(command, ["set", "change"])) {
@@ -22,9 +26,7 @@ export function ipLink(argv: readonly string[], options: IpOptions, context: Too
   }
   if (matches(command, ["delete"])) {
     const words = rest[0] === "dev" ? rest.slice(1) : rest;
-    const dev = context.ns.device(words[0] ?? "");
-    if (dev === undefined) throw new UsageError(`Cannot find device "${words[0] ?? ""}"`, 1);
-    linkDel(dev);
+    linkDel(deviceNamed(context.ns, words[0] ?? ""));
     return ipOutput("");
   }
   if (["help", "property", "xstats", "afstats"].includes(command))

@@ -58,7 +58,7 @@ export function ipNeigh(argv: readonly string[], options: IpOptions, context: To
     return ipOutput("");
   }
   if (isCommand(command, "get")) return getNeighbour(rest, options, ns);
-  if (isCommand(command, "flush")) return flushNeighbours(rest, ns);
+  if (isCommand(command, "flush")) return flushNeighbours(rest, options, ns);
   if (command === "help") throw new NotModelledError("ip neigh help");
   throw new UsageError(`Command "${command}" is unknown, try "ip neigh help".`, 255);
 }
@@ -209,7 +209,7 @@ function getNeighbour(argv: readonly string[], options: IpOptions, ns: NetNs): T
   return ipOutput(neighText(found, filter, options));
 }
 
-function flushNeighbours(argv: readonly string[], ns: NetNs): ToolOutput {
+function flushNeighbours(argv: readonly string[], options: IpOptions, ns: NetNs): ToolOutput {
   const filter = parseFilter(argv, ns);
   if (argv.length === 0) throw new UsageError("Flush requires arguments.", 255);
   const sparing = NUD_PERMANENT | NUD_NOARP;
@@ -217,5 +217,5 @@ function flushNeighbours(argv: readonly string[], ns: NetNs): ToolOutput {
     if (filter.states === 0 && (n.nudState & sparing) !== 0) return false;
     return selected(filter, n);
   });
-  return count === 0 ? { stdout: "", stderr: "Nothing to flush.\n", status: 0 } : ipOutput("");
+  return ipOutput(count === 0 && options.stats ? "Nothing to flush.\n" : "");
 }

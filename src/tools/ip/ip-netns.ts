@@ -55,7 +55,20 @@ export function ipNetns(
     if (rest.length === 1) throw new UsageError("No command specified", 255);
     return context.exec(rest.slice(1), namedNetns(context, rest[0]));
   }
-  if (["set", "attach", "identify", "pids", "monitor", "list-id", "help"].includes(command)) {
+  if (command === "pids") {
+    const ns = namedNetns(context, nameOf(rest));
+    const pids = context.machine.processes.filter((process) => process.ns === ns).map(({ pid }) => pid);
+    return ipOutput(pids.map((pid) => `${pid}\n`).join(""));
+  }
+  if (command === "identify") {
+    const pid = rest[0] === undefined || rest[0] === "self" ? context.process.pid : Number(rest[0]);
+    const process = context.machine.processes.find((one) => one.pid === pid);
+    if (process === undefined)
+      throw new UsageError(`Cannot open network namespace: No such file or directory`, 1);
+    const name = netnsName(process.ns);
+    return ipOutput(name === null ? "" : `${name}\n`);
+  }
+  if (["set", "attach", "monitor", "list-id", "help"].includes(command)) {
     throw new NotModelledError(`ip netns ${command}`);
   }
   throw new UsageError(`Command "${command}" is unknown, try "ip netns help".`, 255);

@@ -55,7 +55,7 @@ export function ipRoute(argv: readonly string[], options: IpOptions, context: To
     routeDel(context.ns, parseRoute(rest, context.ns, true));
     return ipOutput("");
   }
-  if (isCommand(command, "flush")) return flushRoutes(rest, context.ns);
+  if (isCommand(command, "flush")) return flushRoutes(rest, options, context.ns);
   if (["help", "save", "restore", "showdump"].includes(command))
     throw new NotModelledError(`ip route ${command}`);
   throw new UsageError(`Command "${command}" is unknown, try "ip route help".`, 255);
@@ -66,8 +66,7 @@ function showRoutes(argv: readonly string[], options: IpOptions, ns: NetNs): Too
   if (options.family === 6) return ipOutput(options.json ? "[]\n" : "");
   if (filter.cache) return ipOutput(cacheText(ns, options));
   const all = routeDump(ns);
-  const builtIn = filter.table === 0 || filter.table >= 253;
-  if (!builtIn && !all.some((alias) => alias.table === filter.table)) {
+  if (isMissing(filter, all)) {
     return { stdout: "", stderr: "Error: ipv4: FIB table does not exist.\nDump terminated\n", status: 2 };
   }
   const shown = all.filter((alias) => routeMatches(filter, alias));
@@ -75,13 +74,20 @@ function showRoutes(argv: readonly string[], options: IpOptions, ns: NetNs): Too
   return ipOutput(shown.map((alias) => routeText(alias, filter, options)).join(""));
 }
 
+/** Whether the filter names a table that nobody made. */
+function isMissing({ table }: RouteFilter, all: ReturnType<typeof routeDump>): boolean {
+  const builtIn = table === 0 || table >= 253;
+  return !builtIn && !all.some((alias) => alias.table === table);
+}
+
 function cacheText(ns: NetNs, options: IpOptions): string {
   const line = options.oneline ? "\\" : "\n";
   return routeCacheDump(ns)
     .map((entry) => {
       const via = entry.gateway === 0 ? "" : `via ${formatIp4(entry.gateway)} `;
-      const mtu = entry.mtu === 0 ? "" : `expires ${entry.expiresSec}sec mtu ${entry.mtu} `;
-      return `${formatIp4(entry.daddr)} ${via}dev ${entry.dev.name} ${line}    cache ${mtu}\n`;
+      const flags = entry.redirected ? "<redirected> " : "";
+      const mtu = entry.mtu === 0 ? "" : `mtu ${entry.locked ? "lock " : ""}${entry.mtu} `;
+      return `${formatIp4(entry.daddr)} ${via}dev ${entry.dev.name} ${line}    cache ${flags}expires ${entry.expiresSec}sec ${mtu}\n`;
     })
     .join("");
 }
@@ -110,15 +116,17 @@ function getRoute(argv: readonly string[], options: IpOptions, ns: NetNs): ToolO
   return ipOutput(options.json ? `${toJson([getJson(answer, query)])}\n` : getText(answer, query, options));
 }
 
-function flushRoutes(argv: readonly string[], ns: NetNs): ToolOutput {
+function flushRoutes(argv: readonly string[], options: IpOptions, ns: NetNs): ToolOutput {
   if (argv.length === 0) throw new UsageError('"ip route flush" requires arguments.', 255);
   const filter: RouteFilter = parseRouteFilter(argv, ns);
   if (filter.cache) {
     routeFlushCache(ns);
     return ipOutput("");
   }
+  if (isMissing(filter, routeDump(ns)))
+    return { stdout: "", stderr: "Error: ipv4: FIB table does not exist.\nFlush terminated\n", status: 2 };
   const count = routeFlush(ns, (alias) => routeMatches(filter, alias));
-  return count === 0 ? { stdout: "", stderr: "Nothing to flush.\n", status: 0 } : ipOutput("");
+  return ipOutput(count === 0 && options.stats ? "Nothing to flush.\n" : "");
 }
 
 type Draft = { -readonly [K in keyof RouteSpec]: RouteSpec[K] };

@@ -1,7 +1,7 @@
 /** `ip [OPTIONS] OBJECT ...` (iproute2 6.1 ip/ip.c): the options, the object by its name or the beginning of it. */
 import type { Co } from "../../host/process.ts";
 import { NotModelledError, SysError, strerror, UsageError } from "../../util/errors.ts";
-import type { Tool, ToolContext, ToolOutput } from "../tool.ts";
+import { contextIn, type Tool, type ToolContext, type ToolOutput } from "../tool.ts";
 import { ipAddr } from "./ip-addr.ts";
 import { ipLink } from "./ip-link.ts";
 import { ipNeigh } from "./ip-neigh.ts";
@@ -105,7 +105,7 @@ function run(args: IpArgs, context: ToolContext): ToolOutput | Co<ToolOutput> {
   if (args.version) return ipOutput("ip utility, iproute2-6.1.0, libbpf 1.1.2\n");
   const found = OBJECTS.find(([name]) => name.startsWith(args.object));
   if (found === undefined) throw new UsageError(`Object "${args.object}" is unknown, try "ip help".`, 1);
-  const inside = args.netns === "" ? context : { ...context, ns: namedNetns(context, args.netns) };
+  const inside = args.netns === "" ? context : contextIn(context, namedNetns(context, args.netns));
   return found[1](args.argv, args.options, inside);
 }
 

@@ -210,7 +210,8 @@ export function vxlanFields(vxlan: VxlanDev): Field[] {
   if (cfg.tos !== 0)
     fields.push({ text: "tos", json: "tos", value: cfg.tos === 1 ? "inherit" : hex(cfg.tos) });
   fields.push({ text: "ttl", json: "ttl", value: cfg.ttl, show: cfg.ttl === 0 ? "auto" : String(cfg.ttl) });
-  fields.push({ text: null, json: "df", value: "unset" });
+  const df = ["unset", "set", "inherit"][cfg.df];
+  fields.push({ text: cfg.df === 0 ? null : "df", json: "df", value: df, show: df });
   fields.push({
     text: "ageing",
     json: "ageing",

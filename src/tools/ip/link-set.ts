@@ -1,10 +1,10 @@
 /** `ip link set` (iproute2 6.1 ip/iplink.c, iplink_bridge.c, iplink_bridge_slave.c). */
-import type { NetDevice } from "../../net/core/net-device.ts";
-import type { NetNs } from "../../net/core/net-ns.ts";
+import { IFF_MULTICAST, IFF_NOARP, type NetDevice } from "../../net/core/net-device.ts";
 import {
   linkSetAddress,
   linkSetAllmulti,
   linkSetDown,
+  linkSetFlag,
   linkSetMaster,
   linkSetMtu,
   linkSetName,
@@ -12,94 +12,110 @@ import {
   linkSetPromisc,
   linkSetTxQueueLen,
   linkSetUp,
+  linkSetVxlan,
 } from "../../net/ctl/link.ts";
 import { type BrportSettings, linkSetBridge, linkSetBrport } from "../../net/ctl/link-bridge.ts";
-import { NotModelledError, SysError, UsageError } from "../../util/errors.ts";
+import { NotModelledError, UsageError } from "../../util/errors.ts";
 import type { ToolContext } from "../tool.ts";
-import { macWord, numberWord, Words } from "./link-add.ts";
+import { macWord, netnsWord, numberWord, vxlanChanges, Words } from "./link-add.ts";
+import { deviceNamed } from "./words.ts";
 
 const CENTISEC = 100;
 
-/** Runs the changes in the order in which the kernel applies them: namespace, address, MTU, name, flags, master. */
+/** A change and its place in the order in which the kernel applies them: namespace, address, MTU, name, flags, master. */
+type Step = readonly [order: number, run: (dev: NetDevice) => void];
+
+/** `[dev] NAME WORDS…`: the device's name may stand anywhere. */
 export function linkSet(argv: readonly string[], context: ToolContext): void {
   const words = new Words(argv);
-  const first = words.next();
-  const dev = find(first === "dev" ? words.next() : first, context);
-  const steps: [order: number, step: () => void][] = [];
-  while (!words.done) steps.push(setWord(words.next(), words, dev, context));
-  steps.sort(([a], [b]) => a - b);
-  for (const [, step] of steps) step();
-}
-
-function find(name: string, context: ToolContext): NetDevice {
-  const dev = context.ns.device(name);
-  if (dev === undefined) throw new UsageError(`Cannot find device "${name}"`, 1);
-  return dev;
-}
-
-/** A namespace by name or path; 1 is the process whose namespace is the machine's own. */
-function netnsWord(text: string, context: ToolContext): NetNs {
-  if (text === "1") return context.machine.hostNs;
-  try {
-    return context.machine.netns(text);
-  } catch (error) {
-    if (!(error instanceof SysError)) throw error;
-    throw new UsageError(`Error: argument "${text}" is wrong: Invalid "netns" value\n`, 255);
+  const steps: Step[] = [];
+  let name: string | null = null;
+  while (!words.done) {
+    const word = words.next();
+    const step = setWord(word, words, context);
+    if (step !== null) steps.push(step);
+    else if (name === null) name = word === "dev" ? words.next() : word;
+    else throw new NotModelledError(`ip link set ${word}`);
   }
+  if (name === null) throw new UsageError('Not enough of information: "dev" argument is required.', 255);
+  const dev = deviceNamed(context.ns, name);
+  steps.sort(([a], [b]) => a - b);
+  for (const [, run] of steps) run(dev);
 }
 
-function setWord(word: string, words: Words, dev: NetDevice, context: ToolContext): [number, () => void] {
+/** null: no word of `ip link set`, so the device's name. */
+function setWord(word: string, words: Words, context: ToolContext): Step | null {
   switch (word) {
     case "netns": {
       const ns = netnsWord(words.next(), context);
-      return [0, () => linkSetNetns(dev, ns)];
+      return [0, (dev) => linkSetNetns(dev, ns)];
     }
     case "address": {
       const mac = macWord(words.next());
-      return [1, () => linkSetAddress(dev, mac.hi, mac.lo)];
+      return [1, (dev) => linkSetAddress(dev, mac.hi, mac.lo)];
     }
     case "mtu": {
       const mtu = numberWord(words.next(), 'Invalid "mtu" value\n', 0xffff_ffff);
-      return [2, () => linkSetMtu(dev, mtu)];
+      return [2, (dev) => linkSetMtu(dev, mtu)];
     }
     case "name": {
       const name = words.next();
-      return [3, () => linkSetName(dev, name)];
+      return [3, (dev) => linkSetName(dev, name)];
     }
     case "up":
-      return [5, () => linkSetUp(dev)];
+      return [5, linkSetUp];
     case "down":
-      return [5, () => linkSetDown(dev)];
+      return [5, linkSetDown];
     case "nomaster":
-      return [6, () => linkSetMaster(dev, null)];
+      return [6, (dev) => linkSetMaster(dev, null)];
     case "master": {
-      const master = find(words.next(), context);
-      return [6, () => linkSetMaster(dev, master)];
+      const master = deviceNamed(context.ns, words.next());
+      return [6, (dev) => linkSetMaster(dev, master)];
     }
     case "txqueuelen":
     case "txqlen":
     case "qlen": {
       const length = numberWord(words.next(), 'Invalid "txqueuelen" value\n', 0xffff_ffff);
-      return [4, () => linkSetTxQueueLen(dev, length)];
+      return [4, (dev) => linkSetTxQueueLen(dev, length)];
     }
     case "promisc": {
       const on = onOff("promisc", words.next());
-      return [5, () => linkSetPromisc(dev, on)];
+      return [5, (dev) => linkSetPromisc(dev, on)];
     }
     case "allmulticast": {
       const on = onOff("allmulticast", words.next());
-      return [5, () => linkSetAllmulti(dev, on)];
+      return [5, (dev) => linkSetAllmulti(dev, on)];
+    }
+    case "arp":
+    case "multicast": {
+      const on = onOff(word, words.next());
+      const flag = word === "arp" ? IFF_NOARP : IFF_MULTICAST;
+      return [5, (dev) => linkSetFlag(dev, flag, on === (word === "multicast"))];
     }
     case "type":
-      return [7, typeWords(words, dev)];
+      return [7, typeWords(words, context)];
     default:
-      throw new NotModelledError(`ip link set ${word}`);
+      return UNMODELLED.has(word) ? notModelled(word) : null;
   }
 }
 
-function typeWords(words: Words, dev: NetDevice): () => void {
+const UNMODELLED: ReadonlySet<string> = new Set(
+  "vrf alias group addrgenmode carrier protodown vf xdp macaddr trailers dynamic mode state link-netnsid".split(
+    " ",
+  ),
+);
+
+function notModelled(word: string): never {
+  throw new NotModelledError(`ip link set ${word}`);
+}
+
+function typeWords(words: Words, context: ToolContext): (dev: NetDevice) => void {
   const kind = words.next();
-  if (kind === "bridge_slave") return slaveWords(words, dev);
+  if (kind === "bridge_slave") return slaveWords(words);
+  if (kind === "vxlan") {
+    const changes = vxlanChanges(words, context);
+    return (dev) => linkSetVxlan(dev, changes);
+  }
   if (kind !== "bridge") throw new NotModelledError(`ip link set type ${kind}`);
   const settings: { ageingSec?: number; defaultPvid?: number; groupFwdMask?: number } = {};
   while (!words.done) {
@@ -112,7 +128,7 @@ function typeWords(words: Words, dev: NetDevice): () => void {
       settings.groupFwdMask = numberWord(words.next(), "invalid group_fwd_mask", 0xffff);
     else throw new NotModelledError(`ip link set type bridge ${word}`);
   }
-  return () => linkSetBridge(dev, settings);
+  return (dev) => linkSetBridge(dev, settings);
 }
 
 const SLAVE_FLAGS: ReadonlyMap<string, keyof BrportSettings> = new Map([
@@ -124,7 +140,7 @@ const SLAVE_FLAGS: ReadonlyMap<string, keyof BrportSettings> = new Map([
   ["isolated", "isolated"],
 ]);
 
-function slaveWords(words: Words, dev: NetDevice): () => void {
+function slaveWords(words: Words): (dev: NetDevice) => void {
   const settings: { -readonly [K in keyof BrportSettings]: BrportSettings[K] } = {};
   while (!words.done) {
     const word = words.next();
@@ -132,7 +148,7 @@ function slaveWords(words: Words, dev: NetDevice): () => void {
     if (key === undefined) throw new NotModelledError(`ip link set type bridge_slave ${word}`);
     settings[key] = onOff(word, words.next());
   }
-  return () => linkSetBrport(dev, settings);
+  return (dev) => linkSetBrport(dev, settings);
 }
 
 function onOff(word: string, text: string): boolean {

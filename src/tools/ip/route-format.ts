@@ -106,13 +106,15 @@ function getAttributes(answer: RouteAnswer, query: GetQuery): Attributes {
 
 /** The answer of `ip route get`. */
 export function getText(answer: RouteAnswer, query: GetQuery, options: IpOptions): string {
-  const flags = cacheFlags(answer.dst.type);
   const { learnt } = answer;
-  const mtu = learnt === null ? answer.dst.mtu : learnt.mtu;
+  const flags = cacheFlags(answer.dst.type);
+  if (learnt?.redirected === true) flags.push("redirected");
+  const mtu = learnt?.mtu || answer.dst.mtu;
+  const lock = learnt?.locked === true ? "lock " : "";
   const cache = [
     flags.length > 0 ? `<${flags.join(",")}> ` : "",
     learnt === null ? "" : `expires ${learnt.expiresSec}sec `,
-    mtu === 0 ? "" : `mtu ${mtu} `,
+    mtu === 0 ? "" : `mtu ${lock}${mtu} `,
   ].join("");
   const line = options.oneline ? "\\" : "\n";
   return `${render(getAttributes(answer, query))}${line}    cache ${cache}\n`;
@@ -123,7 +125,7 @@ export function getJson(answer: RouteAnswer, query: GetQuery): Record<string, un
   attributes.set("cache", cacheFlags(answer.dst.type));
   const { learnt } = answer;
   if (learnt !== null) attributes.set("expires", learnt.expiresSec);
-  const mtu = learnt === null ? answer.dst.mtu : learnt.mtu;
+  const mtu = learnt?.mtu || answer.dst.mtu;
   if (mtu !== 0) attributes.set("metrics", [{ mtu }]);
   return Object.fromEntries(attributes);
 }

@@ -33,9 +33,9 @@ export class Words {
   }
 }
 
-/** The device of that name. */
+/** The device of that name; what follows a colon names an alias of it (if_nametoindex, dev_ioctl). */
 export function deviceNamed(ns: NetNs, name: string): NetDevice {
-  const dev = ns.device(name);
+  const dev = ns.device(name) ?? ns.device(name.replace(/:.*$/, ""));
   if (dev === undefined) throw new UsageError(`Cannot find device "${name}"`, 1);
   return dev;
 }

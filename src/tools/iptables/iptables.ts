@@ -1,8 +1,9 @@
 /** The command iptables 1.8.9 (legacy). */
+import type { NetNs } from "../../net/core/net-ns.ts";
 import { IptcError } from "../../net/ctl/iptables.ts";
-import { UsageError } from "../../util/errors.ts";
+import { SysError, UsageError } from "../../util/errors.ts";
 import type { Tool, ToolOutput } from "../tool.ts";
-import { type IptablesCommand, parseCommand } from "./command.ts";
+import { type IptablesCommand, parseCommand, WarnedError } from "./command.ts";
 import { NoTableError, runCommand } from "./run-command.ts";
 
 /** The words of xtables_error: `Bad argument` comes without the program's name. */
@@ -13,7 +14,14 @@ export function usageText(program: string, message: string, where: string): stri
   return `${line}${where}Try \`${program} -h' or '${program} --help' for more information.\n`;
 }
 
-function failure(error: Error): ToolOutput | null {
+function failure(error: Error, args: IptablesCommand | null): ToolOutput | null {
+  const refused = refusal(error);
+  if (refused === null) return null;
+  const warnings = args?.warnings ?? (error instanceof WarnedError ? error.warnings : "");
+  return { ...refused, stderr: warnings + refused.stderr };
+}
+
+function refusal(error: Error): ToolOutput | null {
   if (error instanceof UsageError)
     return { stdout: "", stderr: usageText("iptables", error.message, ""), status: error.status };
   if (error instanceof NoTableError) {
@@ -29,10 +37,35 @@ function failure(error: Error): ToolOutput | null {
   return null;
 }
 
-export const iptablesTool: Tool<IptablesCommand, string> = {
+/** What was printed, and what was refused in the end. */
+interface Outcome {
+  readonly stdout: string;
+  readonly error: SysError | null;
+}
+
+function run(command: IptablesCommand, ns: NetNs): Outcome {
+  const printed: string[] = [];
+  let refused: SysError | null = null;
+  try {
+    runCommand(ns, command, (text) => printed.push(text));
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
+    refused = error;
+  }
+  return { stdout: printed.join(""), error: refused };
+}
+
+function render({ stdout, error }: Outcome, command: IptablesCommand): ToolOutput {
+  if (error === null) return { stdout, stderr: command.warnings, status: 0 };
+  const output = failure(error, command);
+  if (output === null) throw error;
+  return { ...output, stdout };
+}
+
+export const iptablesTool: Tool<IptablesCommand, Outcome> = {
   name: "iptables",
   parse: (argv) => parseCommand(argv),
-  run: (command, { ns }) => runCommand(ns, command),
-  render: (stdout) => ({ stdout, stderr: "", status: 0 }),
+  run: (command, { ns }) => run(command, ns),
+  render,
   failure,
 };

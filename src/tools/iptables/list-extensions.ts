@@ -2,10 +2,10 @@
 
 import type { MatchSpec, TargetSpec } from "../../net/netfilter/rule-spec.ts";
 import { STATE_NAMES } from "../../net/netfilter/words/ct-matches.ts";
-import { bitNames, hex } from "../../net/netfilter/words/extension.ts";
+import { bitNames, hex, hostName } from "../../net/netfilter/words/extension.ts";
 import { ICMP_NAMES } from "../../net/netfilter/words/l4-matches.ts";
 import { PHYSDEV_OPTIONS, PKTTYPE_NAMES } from "../../net/netfilter/words/meta-matches.ts";
-import { serviceName } from "../../net/netfilter/words/names.ts";
+import { protocolName } from "../../net/netfilter/words/names.ts";
 import { rateText } from "../../net/netfilter/words/rate-matches.ts";
 import {
   addrTypeText,
@@ -16,6 +16,7 @@ import {
 } from "../../net/netfilter/words/save.ts";
 import { saveConntrack } from "../../net/netfilter/words/save-conntrack.ts";
 import { natAddress, natFlags, natPorts } from "../../net/netfilter/words/save-target.ts";
+import { type ServiceProto, serviceName } from "../../net/netfilter/words/services.ts";
 import { LOG_FLAGS, LOG_LEVELS } from "../../net/netfilter/words/targets.ts";
 import { u32Text } from "../../net/netfilter/words/u32-words.ts";
 import { formatIp4, formatMac } from "../../wire/address.ts";
@@ -25,11 +26,11 @@ type Range = readonly [number, number];
 const bang = (invert: boolean): string => (invert ? "!" : "");
 const bangSpace = (invert: boolean): string => (invert ? "! " : "");
 
-function port(value: number, proto: "tcp" | "udp", numeric: boolean): string {
+function port(value: number, proto: ServiceProto, numeric: boolean): string {
   return numeric ? String(value) : serviceName(value, proto);
 }
 
-function ports(name: string, range: Range, invert: boolean, proto: "tcp" | "udp", numeric: boolean): string {
+function ports(name: string, range: Range, invert: boolean, proto: ServiceProto, numeric: boolean): string {
   if (range[0] === 0 && range[1] === 0xffff && !invert) return "";
   const low = `${bang(invert)}${port(range[0], proto, numeric)}`;
   return range[0] === range[1] ? ` ${name}:${low}` : ` ${name}s:${low}:${port(range[1], proto, numeric)}`;
@@ -85,7 +86,7 @@ export function matchText(match: MatchSpec, proto: number, numeric: boolean): st
     case "icmp":
       return icmp(match, numeric);
     case "multiport": {
-      const name = proto === 17 ? "udp" : "tcp";
+      const name = protocolName(proto) as ServiceProto;
       const list = match.ranges
         .map(([low, high]) =>
           low === high
@@ -96,13 +97,15 @@ export function matchText(match: MatchSpec, proto: number, numeric: boolean): st
       return ` multiport ${match.which} ${match.invert ? " !" : ""}${list}`;
     }
     case "conntrack":
-      return saveConntrack(match, "");
+      return saveConntrack(match, "", (addr, mask) =>
+        !numeric && addr === 0 ? "anywhere" : hostName(addr, mask, numeric),
+      );
     case "state":
       return ` ${bangSpace(match.invert)}state ${bitNames(match.states, STATE_NAMES)}`;
     case "mark":
       return ` mark match ${bangSpace(match.invert)}${markText(match.mark, match.mask)}`;
     case "connmark":
-      return ` connmark match  ${bangSpace(match.invert)}${markText(match.mark, match.mask)}`;
+      return ` connmark match ${bang(match.invert)} ${markText(match.mark, match.mask)}`;
     case "length":
       return ` length ${bang(match.invert)}${rangeText(match.range)}`;
     case "tcpmss":
@@ -233,5 +236,5 @@ function logText(target: Extract<TargetSpec, { name: "LOG" }>, numeric: boolean)
   const flags = LOG_FLAGS.filter(([, bit]) => (target.flags & bit) !== 0).map(
     ([name]) => ` ${name.slice(4)}`,
   );
-  return ` LOG level ${LOG_LEVELS[target.level][0]}${flags.join("")}${prefix}`;
+  return ` LOG level ${LOG_LEVELS[target.level]}${flags.join("")}${prefix}`;
 }

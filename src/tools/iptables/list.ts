@@ -9,10 +9,9 @@ import {
   IPT_INV_VIA_OUT,
   type RuleSpec,
 } from "../../net/netfilter/rule-spec.ts";
-import { maskSuffix } from "../../net/netfilter/words/extension.ts";
+import { hostName } from "../../net/netfilter/words/extension.ts";
 import { protocolName } from "../../net/netfilter/words/names.ts";
 import type { Chain, Rule } from "../../net/netfilter/x-tables.ts";
-import { formatIp4 } from "../../wire/address.ts";
 import { matchText, targetText } from "./list-extensions.ts";
 
 export interface ListFormat {
@@ -55,18 +54,9 @@ export function chainHeader(chain: Chain, format: ListFormat): string {
   return `Chain ${chain.name} (${about})\n${columns}\n`;
 }
 
-function hostName(addr: number, mask: number, numeric: boolean): string {
-  if (mask === 0 && !numeric) return "anywhere";
-  const name = numeric ? formatIp4(addr) : (KNOWN_HOSTS[formatIp4(addr)]?.(mask) ?? formatIp4(addr));
-  return `${name}${maskSuffix(mask, true)}`;
+function hostColumn(addr: number, mask: number, numeric: boolean): string {
+  return mask === 0 && !numeric ? "anywhere" : hostName(addr, mask, numeric);
 }
-
-/** Names of /etc/hosts and /etc/networks. */
-const KNOWN_HOSTS: Readonly<Record<string, (mask: number) => string | null>> = {
-  "127.0.0.1": (mask) => (mask === -1 ? "localhost" : null),
-  "127.0.0.0": (mask) => (mask === -1 ? null : "loopback"),
-  "169.254.0.0": (mask) => (mask === -1 ? null : "link-local"),
-};
 
 function protocolColumn(proto: number, numeric: boolean): string {
   if (numeric) return String(proto);
@@ -108,8 +98,8 @@ export function ruleLine(rule: Rule, number: number, format: ListFormat): string
     `${sign(IPT_INV_PROTO, " ")}${protocolColumn(ip.proto, numeric).padEnd(4)} `,
     `${opt(spec)} `,
     verbose ? ` ${iface(ip.inIface, IPT_INV_VIA_IN)} ${iface(ip.outIface, IPT_INV_VIA_OUT)} ` : "",
-    `${sign(IPT_INV_SRCIP, " ")}${hostName(ip.src, ip.srcMask, numeric).padEnd(19)} `,
-    `${sign(IPT_INV_DSTIP, " ")}${hostName(ip.dst, ip.dstMask, numeric).padEnd(19)} `,
+    `${sign(IPT_INV_SRCIP, " ")}${hostColumn(ip.src, ip.srcMask, numeric).padEnd(19)} `,
+    `${sign(IPT_INV_DSTIP, " ")}${hostColumn(ip.dst, ip.dstMask, numeric).padEnd(19)} `,
     extensions(spec, numeric),
     "\n",
   ].join("");
@@ -122,11 +112,11 @@ export function changedLine(spec: RuleSpec): string {
   const iface = (name: string, bit: number): string => `${sign(bit, "")}${name === "" ? "*" : name}`;
   return [
     `${targetName(spec)} `,
-    `${sign(IPT_INV_PROTO, " ")}${protocolColumn(ip.proto, false)} `,
+    `${sign(IPT_INV_PROTO, " ")}${ip.proto === 0 ? "all" : protocolName(ip.proto, false)} `,
     `opt ${opt(spec)} `,
     `in ${iface(ip.inIface, IPT_INV_VIA_IN)} out ${iface(ip.outIface, IPT_INV_VIA_OUT)} `,
-    `${sign(IPT_INV_SRCIP, " ")}${hostName(ip.src, ip.srcMask, true)} `,
-    `${sign(IPT_INV_DSTIP, " ")}-> ${hostName(ip.dst, ip.dstMask, true)}  `,
+    `${sign(IPT_INV_SRCIP, " ")}${hostColumn(ip.src, ip.srcMask, true)} `,
+    `${sign(IPT_INV_DSTIP, " ")}-> ${hostColumn(ip.dst, ip.dstMask, true)}  `,
     extensions(spec, true),
     "\n",
   ].join("");

@@ -5,22 +5,23 @@ import {
   iptAppend,
   iptChain,
   iptChains,
+  iptCheck,
   iptDelete,
   iptDeleteChain,
   iptDeleteIndex,
   iptFlush,
-  iptHas,
   iptInsert,
   iptNewChain,
   iptPolicy,
   iptRenameChain,
   iptReplace,
+  iptTransaction,
   iptZero,
 } from "../../net/ctl/iptables.ts";
 import type { RuleSpec } from "../../net/netfilter/rule-spec.ts";
 import { problem } from "../../net/netfilter/words/extension.ts";
 import { saveRule } from "../../net/netfilter/words/save.ts";
-import { type Chain, type Rule, TABLE_NAMES, type TableName } from "../../net/netfilter/x-tables.ts";
+import { type Chain, type Rule, TABLE_NAMES, type TableName, xtOf } from "../../net/netfilter/x-tables.ts";
 import { SysError } from "../../util/errors.ts";
 import type { IptablesCommand } from "./command.ts";
 import { chainHeader, changedLine, ruleLine } from "./list.ts";
@@ -41,46 +42,50 @@ export function tableName(name: string): TableName {
   return found;
 }
 
-/** Does it and returns what goes to stdout. UsageError, IptcError, NoTableError. */
-export function runCommand(ns: NetNs, command: IptablesCommand): string {
-  const table = tableName(command.table);
-  if (command.rule.specs.length > 0) {
-    checkInterfaces(command);
-    checkJump(ns, table, command);
+/** Where a command prints: what it said before it failed stays said. */
+export type Print = (text: string) => void;
+
+/** Does it. UsageError, IptcError, NoTableError. */
+export function runCommand(ns: NetNs, command: IptablesCommand, print: Print): void {
+  if (command.letter === "V") {
+    print(command.inverted ? "Not 1.8.9 (legacy) ;-)\n" : "iptables v1.8.9 (legacy)\n");
+    return;
   }
+  const table = tableName(command.table);
+  if (command.rule.specs.length > 0) checkJump(ns, table, command);
+  const chain = command.chain ?? "";
   switch (command.letter) {
     case "A":
     case "I":
     case "D":
     case "C":
     case "R":
-      return runRules(ns, table, command);
+      runRules(ns, table, command, print);
+      return;
     case "L":
     case "S":
-      return runListing(ns, table, command);
+      runListing(ns, table, command, print);
+      return;
     case "F":
     case "Z":
     case "X":
-      return runOnChains(ns, table, command);
+      runOnChains(ns, table, command, print);
+      return;
     case "N":
-      iptNewChain(ns, table, command.chain);
-      return "";
+      iptNewChain(ns, table, chain);
+      return;
     case "E":
-      iptRenameChain(ns, table, command.chain, command.second);
-      return "";
+      iptRenameChain(ns, table, chain, command.second);
+      return;
     case "P":
-      iptPolicy(ns, table, command.chain, command.second);
-      return "";
-    default:
-      return "iptables v1.8.9 (legacy)\n";
+      setPolicy(ns, table, chain, command);
   }
 }
 
-function checkInterfaces({ chain, inIface, outIface }: IptablesCommand): void {
-  if ((chain === "PREROUTING" || chain === "INPUT") && outIface !== "")
-    problem(`Can't use -o with ${chain}\n`);
-  if ((chain === "POSTROUTING" || chain === "OUTPUT") && inIface !== "")
-    problem(`Can't use -i with ${chain}\n`);
+function setPolicy(ns: NetNs, table: TableName, chain: string, command: IptablesCommand): void {
+  iptPolicy(ns, table, chain, command.second);
+  const { counters } = command.rule;
+  if (counters !== null) iptChain(ns, table, chain).setCounters(...counters);
 }
 
 /** A name behind -j that is no extension must be a chain. */
@@ -92,56 +97,79 @@ function checkJump(ns: NetNs, table: TableName, command: IptablesCommand): void 
   problem(`Couldn't load target \`${target.chain}':No such file or directory\n`);
 }
 
-function runRules(ns: NetNs, table: TableName, command: IptablesCommand): string {
-  const { letter, chain, ruleNumber } = command;
+function runRules(ns: NetNs, table: TableName, command: IptablesCommand, print: Print): void {
+  const { letter, ruleNumber } = command;
+  const chain = command.chain ?? "";
   if (letter === "D" && ruleNumber > 0) {
     iptDeleteIndex(ns, table, chain, ruleNumber - 1);
-    return "";
+    return;
   }
-  const lines: string[] = [];
-  for (const spec of command.rule.specs) {
-    runRule(ns, table, command, spec);
-    if (command.verbose) lines.push(changedLine(spec));
+  const { specs } = command.rule;
+  const run = (): void => {
+    let refused: IptcError | null = null;
+    for (const spec of specs) {
+      if (command.verbose) print(changedLine(spec));
+      refused = refusal(() => runRule(ns, table, command, spec)) ?? refused;
+    }
+    if (refused !== null) throw refused;
+  };
+  // Several addresses make several rules, all or none.
+  if (specs.length > 1 && !xtOf(ns).table(table).inTransaction) iptTransaction(ns, table, run);
+  else run();
+}
+
+/** What was said against a step of several, which goes on. */
+function refusal(step: () => void): IptcError | null {
+  try {
+    step();
+    return null;
+  } catch (error) {
+    if (error instanceof IptcError) return error;
+    throw error;
   }
-  return lines.join("");
 }
 
 function runRule(ns: NetNs, table: TableName, command: IptablesCommand, spec: RuleSpec): void {
-  const { letter, chain, ruleNumber } = command;
+  const { letter } = command;
+  const chain = command.chain ?? "";
   if (letter === "D") iptDelete(ns, table, chain, spec);
-  else if (letter === "C") {
-    if (!iptHas(ns, table, chain, spec))
-      throw new IptcError("ENOENT", "Bad rule (does a matching rule exist in that chain?)");
-  } else {
-    const rule = placeRule(ns, table, command, spec, ruleNumber);
+  else if (letter === "C") iptCheck(ns, table, chain, spec);
+  else {
+    const rule = placeRule(ns, table, command, spec);
     if (command.rule.counters !== null) rule.setCounters(...command.rule.counters);
   }
 }
 
-function placeRule(
-  ns: NetNs,
-  table: TableName,
-  command: IptablesCommand,
-  spec: RuleSpec,
-  number: number,
-): Rule {
-  const { letter, chain } = command;
+function placeRule(ns: NetNs, table: TableName, command: IptablesCommand, spec: RuleSpec): Rule {
+  const { letter, ruleNumber } = command;
+  const chain = command.chain ?? "";
   if (letter === "A") return iptAppend(ns, table, chain, spec);
-  if (letter === "R") return iptReplace(ns, table, chain, number - 1, spec);
-  return iptInsert(ns, table, chain, spec, Math.max(number - 1, 0));
+  if (letter === "R") return iptReplace(ns, table, chain, ruleNumber - 1, spec);
+  return iptInsert(ns, table, chain, spec, Math.max(ruleNumber - 1, 0));
 }
 
 /** The chains that a command without a name is about: all. */
-function chosen(ns: NetNs, table: TableName, name: string): readonly Chain[] {
-  return name === "" ? iptChains(ns, table) : [iptChain(ns, table, name)];
+function chosen(ns: NetNs, table: TableName, name: string | null): readonly Chain[] {
+  return name === null ? iptChains(ns, table) : [iptChain(ns, table, name)];
 }
 
-function runListing(ns: NetNs, table: TableName, command: IptablesCommand): string {
-  const { letter, chain, ruleNumber, zero } = command;
+function runListing(ns: NetNs, table: TableName, command: IptablesCommand, print: Print): void {
+  const { letter, chain } = command;
   const chains = chosen(ns, table, chain);
-  const text = letter === "L" ? listText(chains, command) : rulesText(chains, command);
-  if (zero) iptZero(ns, table, chain === "" ? null : chain, ruleNumber > 0 ? ruleNumber - 1 : null);
-  return text;
+  print(letter === "L" ? listText(chains, command) : rulesText(chains, command));
+  if (command.zeroNumber !== null) iptZero(ns, table, chain, command.zeroNumber - 1);
+  else if (command.zero) zeroChains(ns, table, command, print);
+}
+
+function zeroChains(ns: NetNs, table: TableName, command: IptablesCommand, print: Print): void {
+  const { chain } = command;
+  if (command.verbose)
+    for (const name of chain === null ? names(ns, table) : [chain]) print(`Zeroing chain \`${name}'\n`);
+  iptZero(ns, table, chain);
+}
+
+function names(ns: NetNs, table: TableName): string[] {
+  return iptChains(ns, table).map((chain) => chain.name);
 }
 
 function listText(chains: readonly Chain[], command: IptablesCommand): string {
@@ -173,23 +201,28 @@ function rulesText(chains: readonly Chain[], command: IptablesCommand): string {
   return lines.join("");
 }
 
-function runOnChains(ns: NetNs, table: TableName, command: IptablesCommand): string {
-  const { letter, chain, ruleNumber, verbose } = command;
-  const names = chosen(ns, table, chain).map((entry) => entry.name);
-  if (letter === "F") iptFlush(ns, table, chain === "" ? null : chain);
-  else if (letter === "Z")
-    iptZero(ns, table, chain === "" ? null : chain, ruleNumber > 0 ? ruleNumber - 1 : null);
-  else if (chain !== "") iptDeleteChain(ns, table, chain);
-  else
-    for (const user of iptChains(ns, table).filter((entry) => entry.hook === -1))
-      iptDeleteChain(ns, table, user.name);
-  if (!verbose || (letter === "Z" && ruleNumber > 0)) return "";
-  const doing = letter === "F" ? "Flushing" : letter === "Z" ? "Zeroing" : "Deleting";
-  const touched =
-    letter === "X" && chain === "" ? names.filter((name) => !iptChainNamed(ns, table, name)) : names;
-  return touched.map((name) => `${doing} chain \`${name}'\n`).join("");
+function runOnChains(ns: NetNs, table: TableName, command: IptablesCommand, print: Print): void {
+  const { letter, chain, verbose } = command;
+  if (letter === "Z") {
+    if (command.zeroNumber !== null) iptZero(ns, table, chain, command.zeroNumber - 1);
+    else zeroChains(ns, table, command, print);
+  } else if (letter === "F") {
+    if (verbose)
+      for (const name of chain === null ? names(ns, table) : [chain]) print(`Flushing chain \`${name}'\n`);
+    iptFlush(ns, table, chain);
+  } else {
+    const users = iptChains(ns, table).filter((entry) => entry.hook === -1);
+    const gone = chain === null ? users.map((user) => user.name) : [chain];
+    if (verbose) for (const name of gone) print(`Deleting chain \`${name}'\n`);
+    deleteChains(ns, table, gone);
+  }
 }
 
-function iptChainNamed(ns: NetNs, table: TableName, name: string): boolean {
-  return iptChains(ns, table).some((chain) => chain.name === name);
+/** All of them or none; it is the last one that cannot go that is complained of. */
+function deleteChains(ns: NetNs, table: TableName, gone: readonly string[]): void {
+  iptTransaction(ns, table, () => {
+    let refused: IptcError | null = null;
+    for (const name of gone) refused = refusal(() => iptDeleteChain(ns, table, name)) ?? refused;
+    if (refused !== null) throw refused;
+  });
 }

@@ -25,16 +25,23 @@ const REFUSALS: Record<string, Record<string, string>> = {
   "service add": { EEXIST: "Service already exists" },
   "service edit": { ESRCH: "No such service" },
   "service delete": { ESRCH: "No such service" },
-  "dest add": { ESRCH: "Service not defined", EEXIST: "Destination already exists" },
+  "dest add": {
+    ESRCH: "Service not defined",
+    EEXIST: "Destination already exists",
+    EINVAL: "Invalid operation.  Possibly wrong module version, address not unicast, ...",
+  },
   "dest edit": { ESRCH: "Service not defined", ENOENT: "No such destination" },
   other: { ESRCH: "No such service" },
   "dest delete": { ESRCH: "Service not defined", ENOENT: "No such destination" },
 };
 
-export const ipvsadm: Tool<IpvsadmArgs, string> = {
+const VERSION_WORDS: readonly (string | undefined)[] = ["-v", "--version"];
+const VERSION = "ipvsadm v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)\n";
+
+export const ipvsadm: Tool<IpvsadmArgs | { readonly kind: "version" }, string> = {
   name: "ipvsadm",
-  parse: (argv) => parseIpvsadm(argv),
-  run: (args, context) => perform(args, context),
+  parse: (argv) => (VERSION_WORDS.includes(argv[0]) ? { kind: "version" } : parseIpvsadm(argv)),
+  run: (args, context) => (args.kind === "version" ? VERSION : perform(args, context)),
   render: (stdout) => ({ stdout, stderr: "", status: 0 }),
   failure(error, args): ToolOutput | null {
     if (error instanceof UsageError)
@@ -77,6 +84,7 @@ function list({ format, key }: Extract<IpvsadmArgs, { kind: "list" }>, ns: NetNs
     const { tcp, tcpFin, udp } = getTimeouts(ns);
     return `Timeout (tcp tcpfin udp): ${tcp} ${tcpFin} ${udp}\n`;
   }
+  if (format.daemon) return "";
   if (format.conns) return renderConns(connList(ns));
   const services = serviceList(ns);
   if (key === null) return renderList(services, format);

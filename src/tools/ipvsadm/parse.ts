@@ -7,7 +7,11 @@ import { IPPROTO_TCP, IPPROTO_UDP } from "../../wire/ipv4.ts";
 
 export interface ListFormat {
   conns: boolean;
+  /** Of connection synchronisation, which nobody can start. */
+  daemon: boolean;
   stats: boolean;
+  rate: boolean;
+  tunnels: boolean;
   timeouts: boolean;
   thresholds: boolean;
   persistentConns: boolean;
@@ -75,6 +79,8 @@ const OPTIONS: Record<string, { short: string; value: boolean | "maybe" }> = {
   stats: { short: "", value: false },
   rate: { short: "", value: false },
   thresholds: { short: "", value: false },
+  "tun-info": { short: "", value: false },
+  "tun-type": { short: "", value: true },
   "persistent-conn": { short: "", value: false },
   nosort: { short: "", value: false },
   sort: { short: "", value: false },
@@ -82,7 +88,7 @@ const OPTIONS: Record<string, { short: string; value: boolean | "maybe" }> = {
 };
 
 /** Those of the kernel that are not modelled. */
-const OTHER_SCHEDULERS = new Set(["mh", "lblc", "lblcr", "ovf", "fo", "twos"]);
+const OTHER_SCHEDULERS = new Set(["mh", "lblc", "lblcr", "twos", "none"]);
 
 interface Words {
   command: string;
@@ -123,7 +129,7 @@ function change(words: Words): IpvsadmArgs {
   }
   if (!words.options.has("real-server"))
     throw usage(`You need to supply the 'real-server' option for the '${words.command}' command`);
-  return { kind: "dest", verb, key, dest: destSpec(words.options, key) };
+  return { kind: "dest", verb, key, dest: destSpec(words.options, key, verb) };
 }
 
 const SERVICE_OPTIONS = ["tcp-service", "udp-service", "fwmark-service"];
@@ -136,9 +142,12 @@ const DEST_CHANGE = [
   "weight",
   "u-threshold",
   "l-threshold",
+  "tun-type",
 ];
 const LISTING =
-  "numeric connection timeout daemon stats rate thresholds persistent-conn nosort sort exact".split(" ");
+  "numeric connection timeout daemon stats rate thresholds tun-info persistent-conn nosort sort exact".split(
+    " ",
+  );
 
 /** Options of each command (commands_v_options of ipvsadm.c). */
 const LEGAL: Readonly<Record<string, readonly string[]>> = {
@@ -228,11 +237,12 @@ function optionName(word: string): string | undefined {
 }
 
 function listFormat(options: Map<string, string>): ListFormat {
-  if (options.has("rate")) throw new NotModelledError("ipvsadm --rate");
-  if (options.has("daemon")) throw new NotModelledError("ipvsadm --daemon (connection synchronisation)");
   return {
     conns: options.has("connection"),
+    daemon: options.has("daemon"),
     stats: options.has("stats"),
+    rate: options.has("rate"),
+    tunnels: options.has("tun-info"),
     timeouts: options.has("timeout"),
     thresholds: options.has("thresholds"),
     persistentConns: options.has("persistent-conn"),
@@ -290,13 +300,17 @@ function parseNetmask(text: string): number {
   return mask;
 }
 
-function destSpec(options: Map<string, string>, key: ServiceKey): DestSpec {
+function destSpec(options: Map<string, string>, key: ServiceKey, verb: string): DestSpec {
+  const tunnel = options.get("tun-type") ?? "ipip";
+  if (tunnel !== "ipip") throw new NotModelledError(`ipvsadm --tun-type ${tunnel}`);
   const at = addressPort(options.get("real-server")!);
   if (at === null) throw usage("illegal real server address[:port] specified");
   const weight = wholeNumber(options.get("weight") ?? "1", 0, 0x7fffffff);
   if (weight === null) throw usage("illegal weight specified");
   const forward: Forward = options.has("masquerading") ? "Masq" : options.has("ipip") ? "Tunnel" : "Route";
-  const port = forward === "Masq" ? (at.port ?? key.port) : key.port;
+  // Without translation the port stays that of the service, unless that is a mark.
+  const fixed = forward !== "Masq" && key.fwmark === 0 && verb !== "delete";
+  const port = fixed ? key.port : (at.port ?? key.port);
   const upperThreshold = threshold(options, "u-threshold");
   const lowerThreshold = threshold(options, "l-threshold");
   return { addr: at.addr, port, weight, forward, upperThreshold, lowerThreshold };

@@ -44,7 +44,9 @@ export function renderRules(services: readonly ServiceInfo[]): string {
     const name = serviceOption(service);
     out += `-A ${name} -s ${service.options.scheduler}${ruleFlags(service)}\n`;
     for (const dest of [...service.dests].sort(byAddress)) {
-      out += `-a ${name} -r ${endpoint(dest.addr, dest.port)} ${FORWARD_OPTION[dest.forward]} -w ${dest.weight}\n`;
+      const method = FORWARD_OPTION[dest.forward];
+      const tunnel = dest.forward === "Tunnel" ? " --tun-type ipip" : "";
+      out += `-a ${name} -r ${endpoint(dest.addr, dest.port)} ${method} -w ${dest.weight}${tunnel}\n`;
     }
   }
   return out;
@@ -54,19 +56,22 @@ function title(format: ListFormat): string[] {
   const wide = "Prot LocalAddress:Port".padEnd(33);
   if (format.stats)
     return [`${wide}    Conns   InPkts  OutPkts  InBytes OutBytes`, "  -> RemoteAddress:Port"];
+  if (format.rate) return [`${wide}      CPS    InPPS   OutPPS    InBPS   OutBPS`, "  -> RemoteAddress:Port"];
   if (format.thresholds)
     return [`${wide} Uthreshold Lthreshold ActiveConn InActConn `, "  -> RemoteAddress:Port"];
   if (format.persistentConns)
     return [`${wide} Weight    PersistConn ActiveConn InActConn `, "  -> RemoteAddress:Port"];
+  const tunnel = format.tunnels ? " TunnelInfo   " : "";
   return [
     "Prot LocalAddress:Port Scheduler Flags",
-    "  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn",
+    `  -> RemoteAddress:Port           Forward${tunnel} Weight ActiveConn InActConn`,
   ];
 }
 
 function serviceLine(service: ServiceInfo, format: ListFormat): string {
   const name = serviceName(service);
   if (format.stats) return name.padEnd(33) + counters(service.stats, format.exact);
+  if (format.rate) return name.padEnd(33) + counters(service.rates, format.exact);
   const { options } = service;
   let line = `${name} ${options.scheduler}`;
   const flags = [options.shFallback ? "sh-fallback" : "", options.shPort ? "sh-port" : ""].filter(
@@ -83,12 +88,14 @@ function serviceLine(service: ServiceInfo, format: ListFormat): string {
 function destLine(dest: DestInfo, format: ListFormat): string {
   const name = `  -> ${endpoint(dest.addr, dest.port).padEnd(28)}`;
   if (format.stats) return name + counters(dest.stats, format.exact);
+  if (format.rate) return name + counters(dest.rates, format.exact);
   const conns = `${String(dest.activeConns).padEnd(10)} ${String(dest.inactConns).padEnd(10)}`;
   if (format.thresholds)
     return `${name} ${String(dest.upperThreshold).padEnd(10)} ${String(dest.lowerThreshold).padEnd(10)} ${conns}`;
   if (format.persistentConns)
     return `${name} ${String(dest.weight).padEnd(9)} ${String(dest.persistConns).padEnd(11)} ${conns}`;
-  return `${name} ${dest.forward.padEnd(7)} ${String(dest.weight).padEnd(6)} ${conns}`;
+  const tunnel = format.tunnels ? ` ${(dest.forward === "Tunnel" ? "ipip" : "n/a").padEnd(13)}` : "";
+  return `${name} ${dest.forward.padEnd(7)}${tunnel} ${String(dest.weight).padEnd(6)} ${conns}`;
 }
 
 function counters(stats: ServiceInfo["stats"], exact: boolean): string {
@@ -133,17 +140,13 @@ function ruleFlags({ options }: ServiceInfo): string {
   return flags.length > 0 ? `${out} -b ${flags.join(",")}` : out;
 }
 
-function byKey(a: ServiceInfo, b: ServiceInfo): number {
-  return (
-    (a.key.fwmark >>> 0) - (b.key.fwmark >>> 0) ||
-    a.key.protocol - b.key.protocol ||
-    (a.key.addr >>> 0) - (b.key.addr >>> 0) ||
-    a.key.port - b.key.port
-  );
+/** Marks and addresses are compared by the sign of a difference of 32 bits (ipvs_cmp_services, ipvs_cmp_dests). */
+function byKey({ key: a }: ServiceInfo, { key: b }: ServiceInfo): number {
+  return (a.fwmark - b.fwmark) | 0 || a.protocol - b.protocol || (a.addr - b.addr) | 0 || a.port - b.port;
 }
 
 function byAddress(a: DestInfo, b: DestInfo): number {
-  return (a.addr >>> 0) - (b.addr >>> 0) || a.port - b.port;
+  return (a.addr - b.addr) | 0 || a.port - b.port;
 }
 
 function endpoint(addr: number, port: number): string {

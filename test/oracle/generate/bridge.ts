@@ -1,7 +1,16 @@
 /** Stations on one bridge, with or without an address of the machine, with or without the firewall on bridged packets. */
 import type { Prng } from "../../../src/util/prng.ts";
 import type { Command } from "../case.ts";
-import { COMMON_PORTS, cable, type Leg, machineMac, type Network, stationMac, worldUp } from "./network.ts";
+import {
+  COMMON_PORTS,
+  cable,
+  type Leg,
+  machineMac,
+  type Network,
+  server,
+  stationMac,
+  worldUp,
+} from "./network.ts";
 
 const BRIDGE_MAC = machineMac(0x20);
 const PORT_SETTINGS = [
@@ -44,7 +53,7 @@ export function bridge(prng: Prng): Network {
     namespaces: ["b"],
     setup,
     stations: legs.map(({ at, stationMac: mac, hosts }) => ({ at, mac, addresses: hosts.slice(0, 2) })),
-    listeners: address === "" || prng.below(4) > 0 ? [] : [{ ns: "b", protocol: "tcp", port: 80 }],
+    listeners: address === "" || prng.below(4) > 0 ? [] : [server("b", "tcp", 80, prng)],
     legs,
     firewalls: [{ ns: "b", devs: ["br0", ...legs.map((_, i) => `p${i}`)] }],
     rules: [],

@@ -4,7 +4,7 @@
  */
 import type { Prng } from "../../../src/util/prng.ts";
 import type { Command } from "../case.ts";
-import { cable, machineMac, type Network, subnetLeg, worldUp } from "./network.ts";
+import { cable, machineMac, type Network, server, subnetLeg, worldUp } from "./network.ts";
 
 const BRIDGES = { gw: 0x20, inner: 0x21 };
 
@@ -107,8 +107,8 @@ export function chain(prng: Prng): Network {
     setup: [...links(), ...addresses()],
     stations: legs.map(({ station }) => station),
     listeners: [
-      ...(prng.below(3) === 0 ? [{ ns: "c", protocol: "tcp", port: 80 } as const] : []),
-      ...(prng.below(2) === 0 ? [{ ns: "c", protocol: "udp", port: 53 } as const] : []),
+      ...(prng.below(3) === 0 ? [server("c", "tcp", 80, prng)] : []),
+      ...(prng.below(2) === 0 ? [server("c", "udp", 53, prng)] : []),
     ],
     legs: legs.map(({ leg }) => leg),
     firewalls: [

@@ -1,4 +1,5 @@
 /** What the generators know about a topology: where frames go in, and which addresses are worth asking for. */
+import type { Prng } from "../../../src/util/prng.ts";
 import { type Command, type Listener, type Station, WORLD } from "../case.ts";
 
 /** An interface of the world with the stations behind it. */
@@ -31,6 +32,12 @@ export interface Network {
   readonly ports: readonly number[];
   /** Frames may go to the MAC of another station directly (bridges). */
   readonly bridged: boolean;
+}
+
+/** A server that does something, or nothing. */
+export function server(ns: string, protocol: "tcp" | "udp", port: number, prng: Prng): Listener {
+  const does = prng.pick([undefined, "echo", "echo", "close"] as const);
+  return does === undefined ? { ns, protocol, port } : { ns, protocol, port, does };
 }
 
 /** MAC addresses by number: of the machine's interfaces, and of stations. */

@@ -7,17 +7,19 @@ import {
   IPPROTO_UDP,
   type IpFields,
   icmp,
-  ipBytes,
   ipv4,
   pattern,
   tcp,
   udp,
 } from "../packet.ts";
+import { randomOptions } from "./ip-options.ts";
 
 export interface PacketContext {
   readonly prng: Prng;
   readonly src: string;
   readonly dst: string;
+  /** Addresses that a source route may lead over. */
+  readonly hops: readonly string[];
   /** Ports of services. */
   readonly ports: readonly number[];
   readonly id: number;
@@ -28,11 +30,12 @@ const IP_MF = 0x2000;
 const SOURCE_PORTS = [40000, 40001, 1000, 61000];
 const UNUSED_PORT = 7777;
 
-/** TTL, TOS and DF as packets have them. */
-function usual({ prng, src, dst, id }: PacketContext, protocol: number): IpFields {
+/** TTL, TOS, DF and now and then options as packets have them. */
+function usual({ prng, src, dst, hops, id }: PacketContext, protocol: number): IpFields {
   const ttl = prng.below(6) === 0 ? prng.pick([0, 1, 2, 255]) : 64;
   const tos = prng.below(8) === 0 ? prng.pick([0x10, 0xb8, 0x03, 0x01]) : 0;
-  return { src, dst, protocol, id, ttl, tos, frag: prng.below(3) === 0 ? IP_DF : 0 };
+  const options = prng.below(40) === 0 ? randomOptions(prng, { src, dst, hops }) : [];
+  return { src, dst, protocol, id, ttl, tos, frag: prng.below(3) === 0 ? IP_DF : 0, options };
 }
 
 function payloadLength(prng: Prng): number {
@@ -96,34 +99,79 @@ export function tcpPacket(context: PacketContext, flags?: string): Bytes {
   return ipv4(usual(context, IPPROTO_TCP), segment);
 }
 
-/** A datagram cut into pieces, possibly shuffled, one lost, doubled, or overlapping. */
-export function fragments(context: PacketContext): Bytes[] {
+/** What is cut into pieces: UDP, an echo request, a TCP segment. */
+function datagramToCut(context: PacketContext): { protocol: number; bytes: Bytes } {
   const { prng, src, dst } = context;
   const length = prng.pick([16, 100, 800, 1500, 2500]);
-  const dport = destinationPort(context);
-  const datagram =
-    prng.below(3) === 0
-      ? icmp(8, 0, [0x30, 1, 0, 1], pattern(length, 0))
-      : udp({ src, dst, sport: prng.pick(SOURCE_PORTS), dport }, pattern(length, 0x30));
-  const protocol = datagram[0] === 8 && datagram[1] === 0 ? IPPROTO_ICMP : IPPROTO_UDP;
-  const fields = { ...usual(context, protocol), frag: 0 };
-  const size = 8 * prng.pick([1, 2, 10, 60, 150]);
-  const pieces: Bytes[] = [];
-  for (let off = 0; off < datagram.length && pieces.length < 8; off += size) {
-    const end = Math.min(off + size, datagram.length);
-    const stretched = prng.below(25) === 0 ? Math.min(end + 8, datagram.length) : end;
-    const more = end < datagram.length ? IP_MF : 0;
-    pieces.push(ipv4({ ...fields, frag: more | (off >> 3) }, datagram.subarray(off, stretched)));
+  const ports = { sport: prng.pick(SOURCE_PORTS), dport: destinationPort(context) };
+  switch (prng.below(6)) {
+    case 0:
+    case 1:
+      return { protocol: IPPROTO_ICMP, bytes: icmp(8, 0, [0x30, 1, 0, 1], pattern(length, 0)) };
+    case 2: {
+      const numbers = { seq: 0x10000000, ack: 0, flags: "S" };
+      return { protocol: IPPROTO_TCP, bytes: tcp({ src, dst, ...ports, ...numbers }, pattern(length, 0x41)) };
+    }
+    default:
+      return { protocol: IPPROTO_UDP, bytes: udp({ src, dst, ...ports }, pattern(length, 0x30)) };
   }
-  const fate = prng.below(8);
-  if (fate < 3) prng.shuffle(pieces);
-  if (fate === 4) pieces.splice(prng.below(pieces.length), 1);
-  if (fate === 5) pieces.push(prng.pick(pieces));
-  return pieces;
 }
 
 /**
- * A packet that is broken in one way, or of an unknown protocol: not SCTP and GRE, whose connection tracking is not
+ * A datagram cut into pieces, possibly shuffled, one lost, doubled, or overlapping; sizes even or not, with DF in all, in
+ * some or in none.
+ */
+export function fragments(context: PacketContext): Bytes[] {
+  const { prng } = context;
+  const { protocol, bytes } = datagramToCut(context);
+  const fields = { ...usual(context, protocol), frag: 0 };
+  const size = 8 * prng.pick([1, 2, 10, 60, 150]);
+  const df = prng.pick([0, 0, 0, 0, 1, 2]);
+  const uneven = prng.below(4) === 0;
+  const pieces: Bytes[] = [];
+  for (let off = 0; off < bytes.length && pieces.length < 8; ) {
+    const end = Math.min(off + (uneven ? 8 * (1 + prng.below(size / 4)) : size), bytes.length);
+    const stretched = prng.below(25) === 0 ? Math.min(end + 8, bytes.length) : end;
+    const flags =
+      (end < bytes.length ? IP_MF : 0) | (df === 1 || (df === 2 && prng.below(2) === 0) ? IP_DF : 0);
+    const tos = prng.below(20) === 0 ? prng.pick([1, 2, 3]) : (fields.tos ?? 0);
+    pieces.push(ipv4({ ...fields, tos, frag: flags | (off >> 3) }, bytes.subarray(off, stretched)));
+    off = end;
+  }
+  const fate = prng.below(10);
+  if (fate < 3) prng.shuffle(pieces);
+  if (fate === 4) pieces.splice(prng.below(pieces.length), 1);
+  if (fate === 5) pieces.push(prng.pick(pieces));
+  if (fate === 6)
+    pieces.push(
+      ipv4(
+        { ...fields, frag: prng.pick([IP_MF, IP_MF | 1, 1, 8000, IP_MF | 2]) },
+        pattern(prng.pick([0, 5, 8, 1400]), 7),
+      ),
+    );
+  return pieces;
+}
+
+const GRE_BODIES: readonly (readonly number[])[] = [
+  [0, 0, 8, 0, 0x45, 0, 0, 20],
+  [0x20, 0, 8, 0, 0, 0, 0, 5, 0x45, 0, 0, 20],
+  [0x20, 1, 0x88, 0x0b, 0, 4, 0, 7, 1, 2, 3, 4],
+  [0x20, 1, 0x88, 0x0b, 0, 4, 0, 8],
+  [0x20, 1, 8, 0, 0, 4, 0, 8],
+  [0x20, 1, 0x88, 0x0b],
+  [0, 0],
+];
+
+/** Protocols without ports, or with keys: GRE, ESP, AH, IP in IP, OSPF. */
+export function portlessPacket(context: PacketContext): Bytes {
+  const { prng } = context;
+  const protocol = prng.pick([47, 47, 47, 50, 51, 4, 89]);
+  const body = protocol === 47 ? Uint8Array.from(prng.pick(GRE_BODIES)) : pattern(prng.pick([8, 40]), 3);
+  return ipv4(usual(context, protocol), body);
+}
+
+/**
+ * A packet that is broken in one way, or of an unknown protocol: not SCTP and DCCP, whose connection tracking is not
  * modelled.
  */
 export function damagedPacket(context: PacketContext): Bytes {
@@ -159,23 +207,10 @@ export function damagedPacket(context: PacketContext): Bytes {
   }
 }
 
-/** IP options: record route, timestamp, loose source route, router alert, rubbish. */
+/** A packet with IP options. */
 export function optionsPacket(context: PacketContext): Bytes {
   const { prng, src, dst } = context;
-  const options = prng.pick([
-    [7, 11, 4, 0, 0, 0, 0, 0, 0, 0, 0],
-    [7, 7, 8, 1, 2, 3, 4],
-    [68, 12, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-    [131, 7, 4, ...ipBytes(dst)],
-    [131, 7, 8, ...ipBytes(src)],
-    [137, 7, 4, ...ipBytes(dst)],
-    [148, 4, 0, 0],
-    [1, 1, 1, 1],
-    [130, 11, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-    [7, 1, 4, 0],
-    [7, 60, 4, 0],
-    [99, 4, 1, 2],
-  ]);
+  const options = randomOptions(prng, { src, dst, hops: context.hops });
   const fields = { ...usual(context, IPPROTO_ICMP), options };
   if (prng.below(2) === 0) return ipv4(fields, icmp(8, 0, [0x30, 1, 0, 1], pattern(20, 0)));
   const body = udp({ src, dst, sport: 40000, dport: destinationPort(context) }, pattern(20, 0x30));

@@ -90,6 +90,7 @@ function extraMatch(place: Place): string {
     "RELATED",
   ]);
   const outward = ["OUTPUT", "POSTROUTING", "FORWARD"].includes(hook);
+  const places = place.network.legs.map(({ hosts }) => hosts[0].replace(/\d+$/, "0/24"));
   const choices = [
     `-m conntrack ${not(prng)}--ctstate ${states}`,
     `-m state ${not(prng)}--state ${states}`,
@@ -97,6 +98,14 @@ function extraMatch(place: Place): string {
     `-m conntrack ${not(prng)}--ctstatus ${prng.pick(["SEEN_REPLY", "ASSURED", "CONFIRMED", "NONE"])}`,
     `-m conntrack ${not(prng)}--ctdir ${prng.pick(["ORIGINAL", "REPLY"])}`.replace("! --ctdir", "--ctdir"),
     `-m mark ${not(prng)}--mark ${prng.pick(["0x1", "0x2/0x2", "0x0", "0x100"])}`,
+    `-m statistic --mode random ${not(prng)}--probability ${prng.pick(["0", "1"])}`,
+    `-m conntrack ${not(prng)}--ctorigdst ${prng.pick(places)}`,
+    `-m conntrack ${not(prng)}--ctreplsrc ${prng.pick(places)}`,
+    `-m conntrack ${not(prng)}--ctorigsrc ${prng.pick(places)}`,
+    `-m conntrack ${not(prng)}--ctreplsrcport ${prng.pick(["80", "5000:5003"])}`,
+    `-m conntrack ${not(prng)}--ctorigdstport ${prng.pick(["80", "53", "8080"])}`,
+    `-m conntrack --ctproto ${prng.pick(["tcp", "udp", "icmp"])}`,
+    `-m conntrack ${not(prng)}--ctexpire ${prng.pick(["0:60", "25:35", "1:1000"])}`,
     `-m connmark ${not(prng)}--mark ${prng.pick(["0x1", "0x2/0x2", "0x0"])}`,
     `-m addrtype ${not(prng)}--dst-type ${prng.pick(["LOCAL", "UNICAST", "BROADCAST", "MULTICAST"])}`,
     `-m addrtype ${not(prng)}--src-type ${prng.pick(["LOCAL", "UNICAST"])}`,
@@ -121,7 +130,10 @@ function extraMatch(place: Place): string {
     : prng.pick(choices);
 }
 
-/** SNAT without ranges of ports: out of one the kernel draws for each flow anew, so that no renaming fits. */
+/**
+ * No small ranges of ports for SNAT: out of one the kernel draws for each flow anew, and a number drawn twice on one side only
+ * cannot be renamed.
+ */
 function natTarget({ prng, hook, protocol, network }: Place): string {
   const address = prng.pick(network.legs).hosts[0];
   const ported = protocol === "tcp" || protocol === "udp";
@@ -133,23 +145,26 @@ function natTarget({ prng, hook, protocol, network }: Place): string {
     const plain = hook === "PREROUTING" ? ["10.1.0.0/24", "10.2.0.0/24"] : ["10.1.0.0/24"];
     return prng.pick([
       `DNAT --to-destination ${address}${port}`,
+      `DNAT --to-destination ${address}-${address.replace(/\d+$/, "9")}${port}`,
       `DNAT --to-destination ${address}${ported ? ":5000-5001" : ""}`,
-      ported ? `REDIRECT --to-ports ${prng.pick([80, 53, 8080, "5000-5003"])}` : "REDIRECT",
+      ported ? `REDIRECT --to-ports ${prng.pick([80, 53, 8080, "5000-5003", "1-65535"])}` : "REDIRECT",
       prng.below(3) === 0 ? `NETMAP --to ${prng.pick(plain)}` : "ACCEPT",
     ]);
   }
-  if (hook === "INPUT") return prng.pick([`SNAT --to-source 10.77.0.1${port}`, "ACCEPT"]);
+  const range = ported ? prng.pick(["", ":20000-29999", ":30000-60001"]) : "";
+  if (hook === "INPUT")
+    return prng.pick([`SNAT --to-source 10.77.0.1${port}`, `SNAT --to-source 10.77.0.1${range}`, "ACCEPT"]);
   return prng.pick([
     `SNAT --to-source ${own}${port}`,
-    `SNAT --to-source ${own}${port}`,
-    hook === "POSTROUTING"
-      ? ported && prng.below(3) === 0
-        ? "MASQUERADE --to-ports 5000"
-        : "MASQUERADE"
-      : "ACCEPT",
-    hook === "POSTROUTING" ? "SNAT --to-source 10.77.0.1-10.77.0.3" : "ACCEPT",
+    `SNAT --to-source ${own}${range}`,
+    "MASQUERADE",
+    ported ? `MASQUERADE --to-ports ${prng.pick(["5000", "20000-29999"])}` : "MASQUERADE",
+    `SNAT --to-source 10.77.0.1-10.77.0.3${range}`,
+    prng.below(2) === 0 ? "NETMAP --to 10.77.0.0/24" : "ACCEPT",
   ]);
 }
+
+const RESET_NEW = "-m conntrack --ctstate NEW -j REJECT --reject-with tcp-reset";
 
 function target(place: Place, chains: readonly string[]): string {
   const { prng, table, hook, protocol } = place;
@@ -159,10 +174,12 @@ function target(place: Place, chains: readonly string[]): string {
   if (table === "raw")
     return `-j ${prng.pick(["ACCEPT", "DROP", "NOTRACK", "CT --notrack", "MARK --set-mark 0x1"])}`;
   if (table === "filter") {
-    const reset = protocol === "tcp" ? ["REJECT --reject-with tcp-reset"] : [];
+    // Since Linux 6.3 a reset closes a connection that conntrack knows; Linux 6.1 leaves it alone.
+    const reset = protocol === "tcp" ? [RESET_NEW] : [];
     const words = ["net-unreachable", "port-unreachable", "admin-prohibited", "host-prohibited"];
     const reject = `REJECT --reject-with icmp-${prng.pick(words)}`;
-    return `-j ${prng.pick(["ACCEPT", "ACCEPT", "DROP", reject, ...reset])}`;
+    const word = prng.pick(["ACCEPT", "ACCEPT", "DROP", reject, ...reset]);
+    return word === RESET_NEW ? word : `-j ${word}`;
   }
   if (table === "nat") return `-j ${prng.pick(["ACCEPT", "RETURN"])}`;
   const choices = [
@@ -170,9 +187,15 @@ function target(place: Place, chains: readonly string[]): string {
     "MARK --set-xmark 0x1/0x1",
     "MARK --set-mark 0x2",
     "MARK --or-mark 0x4",
+    "MARK --and-mark 0x6",
+    "MARK --xor-mark 0x3",
     "CONNMARK --set-mark 0x1",
+    "CONNMARK --set-xmark 0x3/0x2",
     "CONNMARK --save-mark",
+    "CONNMARK --save-mark --nfmask 0x1 --ctmask 0x3",
     "CONNMARK --restore-mark",
+    "CONNMARK --restore-mark --nfmask 0xf --ctmask 0x2",
+    `LOG --log-prefix "${prng.pick(["one", "two words"])}"`,
   ];
   choices.push(`TTL --ttl-${prng.pick(["set 10", "dec 1", "inc 5"])}`);
   return `-j ${prng.pick(choices)}`;

@@ -1,7 +1,8 @@
 /** Frames from a seed: what stations send into a network, from well-behaved conversations to nonsense. */
 import type { Prng } from "../../../src/util/prng.ts";
 import type { Answer, Step } from "../case.ts";
-import { arp, type Bytes, ETH_P_ARP, ETH_P_IP, ethernet, hexOf } from "../packet.ts";
+import { arp, type Bytes, ETH_P_ARP, ETH_P_IP, ethernet, get32, hexOf, ipBytes } from "../packet.ts";
+import { dialogue } from "./dialogue.ts";
 import type { Leg, Network } from "./network.ts";
 import {
   damagedPacket,
@@ -10,12 +11,24 @@ import {
   icmpOddity,
   optionsPacket,
   type PacketContext,
+  portlessPacket,
   tcpPacket,
   udpPacket,
 } from "./packets.ts";
 
+/** Every kind of error, known codes and others. */
+const ICMP_ERRORS: readonly (readonly [type: number, code: number])[] = [
+  ...[0, 1, 2, 3, 4, 4, 4, 5, 6, 9, 10, 11, 13, 15, 16, 99].map((code) => [3, code] as const),
+  [4, 0],
+  ...[0, 1, 2, 3, 7].map((code) => [5, code] as const),
+  ...[0, 1, 2].map((code) => [11, code] as const),
+  [12, 0],
+  [12, 1],
+];
+
 const BROADCAST_MAC = "ff:ff:ff:ff:ff:ff";
 const ZERO_MAC = "00:00:00:00:00:00";
+const MTU = 1500;
 const MULTICAST_MAC = "01:00:5e:00:00:05";
 
 type Source = (traffic: Traffic) => void;
@@ -27,9 +40,12 @@ const KINDS: readonly (readonly [weight: number, source: Source])[] = [
   [3, (t) => t.packet(udpPacket)],
   [2, (t) => t.udpExchange()],
   [4, (t) => t.conversation()],
+  [4, (t) => t.talk()],
   [2, (t) => t.packet(tcpPacket)],
+  [3, (t) => t.packet(optionsPacket)],
   [2, (t) => t.fragmented()],
   [2, (t) => t.packet(damagedPacket)],
+  [1, (t) => t.portless()],
   [1, (t) => t.packet(icmpOddity)],
   [2, (t) => t.icmpError()],
   [1, (t) => t.broadcast()],
@@ -40,29 +56,19 @@ const KINDS: readonly (readonly [weight: number, source: Source])[] = [
 
 const TOTAL = KINDS.reduce((sum, [weight]) => sum + weight, 0);
 
-/** One packet in so many has IP options, where they are wanted. */
-const OPTIONS_SHARE = 6;
-
 export class Traffic {
   readonly steps: Step[] = [];
   private readonly prng: Prng;
   private readonly network: Network;
-  private readonly ipOptions: boolean;
   private nextId = 0x1000;
 
-  /** `ipOptions`: also packets with IP options, which meshwire passes on unread, unlike the kernel. */
-  constructor(prng: Prng, network: Network, ipOptions: boolean) {
-    this.ipOptions = ipOptions;
+  constructor(prng: Prng, network: Network) {
     this.prng = prng;
     this.network = network;
   }
 
   /** Adds frames of a random kind. */
   more(): void {
-    if (this.ipOptions && this.prng.below(OPTIONS_SHARE) === 0) {
-      this.packet(optionsPacket);
-      return;
-    }
     let at = this.prng.below(TOTAL);
     for (const [weight, source] of KINDS) {
       at -= weight;
@@ -116,20 +122,45 @@ export class Traffic {
     const { prng } = this;
     if (prng.below(2) === 0)
       this.packet(prng.pick([udpPacket, echoPacket, (c: PacketContext) => tcpPacket(c, "S")]), "packet");
-    const icmp = prng.pick([
-      [3, 0],
-      [3, 1],
-      [3, 3],
-      [3, 4],
-      [3, 13],
-      [4, 0],
-      [5, 1],
-      [11, 0],
-      [11, 1],
-      [12, 0],
-    ] as const);
-    const payload = prng.pick([0, 0, 8, 100]);
-    this.answer({ back: prng.below(3), flags: "", payload, icmp }, `ICMP error ${icmp.join(".")}`);
+    const icmp = prng.pick(ICMP_ERRORS);
+    const payload = prng.pick([0, 0, 8, 100, 1500]);
+    const answer = { back: prng.below(3), flags: "", payload, icmp, ...this.errorDetails(icmp[0], icmp[1]) };
+    this.answer(answer, `ICMP error ${icmp.join(".")}`);
+  }
+
+  /** An MTU or a gateway; now and then a sender between. */
+  private errorDetails(type: number, code: number): Pick<Answer, "info" | "from"> {
+    const { prng } = this;
+    const routers = prng.pick(this.network.legs).hosts;
+    const from = prng.below(2) === 0 ? { from: prng.pick(routers) } : {};
+    if (type === 3 && code === 4)
+      return { ...from, info: prng.pick([0, 68, 552, 600, 1000, 1400, 1500, 9000]) };
+    if (type !== 5) return from;
+    return { ...from, info: get32(Uint8Array.from(ipBytes(prng.pick(routers))), 0) };
+  }
+
+  /** A packet of a protocol without ports, and often one back. */
+  portless(): void {
+    this.packet(portlessPacket);
+    if (this.prng.below(2) === 0) this.answer({ back: 0, flags: "", payload: 0 }, "answer");
+  }
+
+  /** A TCP connection with a server of the machine. */
+  talk(): void {
+    const { prng, network } = this;
+    const ports = network.listeners.filter(({ protocol }) => protocol === "tcp").map(({ port }) => port);
+    const leg = prng.pick(network.legs);
+    if (ports.length === 0 || leg.address === "") {
+      this.conversation();
+      return;
+    }
+    const context = {
+      ...this.context(leg),
+      dst: leg.address,
+      ports: network.bridged ? ports : [...ports, ...network.ports],
+    };
+    this.sendIp(leg, tcpPacket(context, "S"), "SYN");
+    for (const answer of dialogue(prng)) this.answer(answer, `TCP ${answer.flags || "none"}`);
   }
 
   /** Two stations with the same port to the same service: NAT has to choose. */
@@ -232,7 +263,8 @@ export class Traffic {
     const src = leg.hosts[prng.below(2)];
     const others = network.legs.filter((one) => one !== leg).flatMap(({ hosts }) => hosts);
     const usual = prng.below(3) > 0 && others.length > 0 ? others : this.addresses();
-    return { prng, src, dst: prng.pick(usual), ports: network.ports, id: this.id() };
+    const dst = prng.pick(usual);
+    return { prng, src, dst, hops: this.addresses(), ports: network.ports, id: this.id() };
   }
 
   private id(): number {
@@ -240,6 +272,8 @@ export class Traffic {
   }
 
   private sendIp(leg: Leg, packet: Bytes, note: string): void {
+    // Options may make a full packet too long for the cable.
+    if (packet.length > MTU) return;
     const mac = this.network.bridged ? this.bridgedMac(leg, packet) : leg.gatewayMac;
     this.send(leg, ethernet(mac, leg.stationMac, ETH_P_IP, packet), note);
   }

@@ -1,7 +1,7 @@
 /** What happens to a packet in connection tracking (nf_conntrack_core.c of Linux 6.1). */
 
 import { SEC } from "../../../sim/sim.ts";
-import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, ipHeaderLen } from "../../../wire/ipv4.ts";
+import { IPPROTO_GRE, IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, ipHeaderLen } from "../../../wire/ipv4.ts";
 import { type Hook, NF_ACCEPT, NF_DROP, type Verdict } from "../../core/hooks.ts";
 import {
   IP_CT_ESTABLISHED,
@@ -30,7 +30,7 @@ import type { Conntrack } from "./conntrack-net.ts";
 import { CT_ACCEPT, CT_DROP, CT_INVALID, CT_REPEAT, type CtVerdict } from "./proto.ts";
 import { icmpError, icmpPacket } from "./proto-icmp.ts";
 import { tcpPacket } from "./proto-tcp.ts";
-import { genericPacket, udpPacket } from "./proto-udp.ts";
+import { genericPacket, grePacket, udpPacket } from "./proto-udp.ts";
 
 const CLASH_TIMEOUT_NS = SEC;
 
@@ -65,6 +65,16 @@ function initConntrack(ct: Conntrack): Conn | null {
   return conn;
 }
 
+/** A host that talks to itself from a port to the same: both ways look alike, and the one back is found first. */
+function sameWays(conn: Conn): boolean {
+  return (
+    conn.origSrc === conn.replSrc &&
+    conn.origDst === conn.replDst &&
+    conn.origSport === conn.replSport &&
+    conn.origDport === conn.replDport
+  );
+}
+
 /** Attaches the packet to its connection, a new one if need be (resolve_normal_ct). */
 function resolveNormalCt(ct: Conntrack, skb: Skb): void {
   tableFull = false;
@@ -76,7 +86,7 @@ function resolveNormalCt(ct: Conntrack, skb: Skb): void {
     return;
   }
   skb.ct = conn;
-  if (ct.table.foundDir === IP_CT_DIR_REPLY) skb.ctInfo = IP_CT_ESTABLISHED_REPLY;
+  if (ct.table.foundDir === IP_CT_DIR_REPLY || sameWays(conn)) skb.ctInfo = IP_CT_ESTABLISHED_REPLY;
   else if ((conn.status & IPS_SEEN_REPLY) !== 0) skb.ctInfo = IP_CT_ESTABLISHED;
   else if ((conn.status & IPS_EXPECTED) !== 0) skb.ctInfo = IP_CT_RELATED;
   else skb.ctInfo = IP_CT_NEW;
@@ -86,6 +96,7 @@ function handlePacket(ct: Conntrack, conn: Conn, skb: Skb, off: number, hook: Ho
   if (conn.proto === IPPROTO_TCP) return tcpPacket(ct, conn, skb, off, ctDirOf(skb.ctInfo), hook);
   if (conn.proto === IPPROTO_UDP) return udpPacket(ct, conn, skb, off, hook);
   if (conn.proto === IPPROTO_ICMP) return icmpPacket(ct, conn);
+  if (conn.proto === IPPROTO_GRE) return grePacket(ct, conn);
   return genericPacket(ct, conn);
 }
 
@@ -130,9 +141,9 @@ export function nfConntrackIn(ct: Conntrack, skb: Skb, hook: Hook): Verdict {
       return NF_DROP;
     }
     if (skb.trace !== null && !conn.isConfirmed) skb.trace.add(TRACE_CT_NEW, 0, 0, conn);
-    account(conn, skb);
+    if (verdict === CT_ACCEPT) account(conn, skb);
     if (skb.ctInfo === IP_CT_ESTABLISHED_REPLY) conn.status |= IPS_SEEN_REPLY;
-    return verdict === CT_ACCEPT ? NF_ACCEPT : NF_DROP;
+    return NF_ACCEPT;
   }
 }
 

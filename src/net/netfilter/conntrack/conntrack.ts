@@ -38,9 +38,9 @@ function defragUser(skb: Skb, hook: Hook): number {
   return skb.nfBridge === null ? IP_DEFRAG_CONNTRACK_IN : IP_DEFRAG_CONNTRACK_BRIDGE_IN;
 }
 
-/** Reassembles before the tables see the packet (ipv4_conntrack_defrag). */
+/** Reassembles before the tables see the packet, also what comes back over lo (ipv4_conntrack_defrag with NAT). */
 function conntrackDefrag(ns: NetNs, skb: Skb, hook: Hook): Verdict {
-  if (skb.ct !== null || skb.ctInfo === IP_CT_UNTRACKED) return NF_ACCEPT;
+  if (skb.ctInfo === IP_CT_UNTRACKED) return NF_ACCEPT;
   return ipDefrag(ns, skb, defragUser(skb, hook)) ? NF_ACCEPT : NF_STOLEN;
 }
 

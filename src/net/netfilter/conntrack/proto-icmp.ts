@@ -11,9 +11,10 @@ import {
   icmpType,
   NR_ICMP_TYPES,
 } from "../../../wire/icmp.ts";
-import { ipDaddr, l4ChecksumOk } from "../../../wire/ipv4.ts";
+import { ipDaddr } from "../../../wire/ipv4.ts";
 import { type Hook, NF_INET_PRE_ROUTING } from "../../core/hooks.ts";
 import { IP_CT_RELATED, IP_CT_RELATED_REPLY, type Skb } from "../../core/skb.ts";
+import { skbChecksumOk } from "../../core/skb-checksum.ts";
 import { type Conn, IP_CT_DIR_REPLY } from "./conn.ts";
 import type { Conntrack } from "./conntrack-net.ts";
 import { CT_ACCEPT, CT_INVALID, type CtVerdict } from "./proto.ts";
@@ -52,7 +53,7 @@ export function icmpError(ct: Conntrack, skb: Skb, off: number, hook: Hook): CtV
   const { view, tail } = skb;
   if (off + ICMP_HEADER_BYTES > tail) return CT_INVALID;
   if (hook === NF_INET_PRE_ROUTING && ct.checksum !== 0) {
-    if (!l4ChecksumOk(skb.bytes, view, skb.netOff, off, tail - off)) return CT_INVALID;
+    if (!skbChecksumOk(skb, skb.netOff, off, tail - off)) return CT_INVALID;
   }
   const type = icmpType(view, off);
   if (type > NR_ICMP_TYPES) return CT_INVALID;

@@ -29,7 +29,7 @@ import {
   TcpTrack,
 } from "./conn.ts";
 import { type Conntrack, TCP_TIMEOUT_RETRANS, TCP_TIMEOUT_UNACK } from "./conntrack-net.ts";
-import { CT_ACCEPT, CT_DROP, CT_INVALID, CT_REPEAT, type CtVerdict } from "./proto.ts";
+import { CT_ACCEPT, CT_DROP, CT_IGNORE, CT_INVALID, CT_REPEAT, type CtVerdict } from "./proto.ts";
 import {
   IP_CT_EXP_CHALLENGE_ACK,
   IP_CT_TCP_FLAG_BE_LIBERAL,
@@ -189,7 +189,7 @@ function ignore(tcp: TcpTrack, dir: CtDir): Step {
     if (oldState === LA) tcp.lastFlags |= IP_CT_EXP_CHALLENGE_ACK;
   }
   if (oldState === SS && index === TCP_ACK_SET && dir === IP_CT_DIR_REPLY) tcp.lastAck = segment.ack;
-  return CT_ACCEPT;
+  return CT_IGNORE;
 }
 
 /** A SYN that opens a closed or aborted connection anew: the old entry goes. */
@@ -246,7 +246,7 @@ function examine(ct: Conntrack, conn: Conn, tcp: TcpTrack, dir: CtDir): Step {
         (tcp.lastFlags & IP_CT_EXP_CHALLENGE_ACK) !== 0
       ) {
         tcp.lastFlags &= ~IP_CT_EXP_CHALLENGE_ACK;
-        return CT_ACCEPT;
+        return CT_IGNORE;
       }
       return CHECK_WINDOW;
     case S2:
@@ -309,7 +309,7 @@ function accept(ct: Conntrack, conn: Conn, tcp: TcpTrack, dir: CtDir): CtVerdict
       ct.kill(conn);
       return CT_ACCEPT;
     }
-    if (segment.index === TCP_SYN_SET && oldState === SS) return CT_ACCEPT;
+    if (segment.index === TCP_SYN_SET && oldState === SS) return CT_IGNORE;
     const unack = ct.tcpTimeouts[TCP_TIMEOUT_UNACK];
     if (newState === ES && seconds > unack) seconds = unack;
   } else if ((conn.status & IPS_ASSURED) === 0 && newState === ES && (oldState === SR || oldState === ES)) {
@@ -338,7 +338,7 @@ export function tcpPacket(
   if (step !== CHECK_WINDOW && step !== IN_WINDOW) return step;
   if (step === CHECK_WINDOW) {
     const action = tcpInWindow(conn, dir, segment, ct.tcpBeLiberal !== 0);
-    if (action === NFCT_TCP_IGNORE) return CT_ACCEPT;
+    if (action === NFCT_TCP_IGNORE) return CT_IGNORE;
     if (action !== NFCT_TCP_ACCEPT) {
       handleInvalid(ct, conn, tcp, dir);
       return CT_INVALID;

@@ -1,4 +1,4 @@
-/** The trackers of UDP (nf_conntrack_proto_udp.c) and of protocols without ports (nf_conntrack_proto_generic.c). */
+/** The trackers of UDP (nf_conntrack_proto_udp.c), of GRE and of protocols without ports (nf_conntrack_proto_generic.c). */
 
 import { SEC } from "../../../sim/sim.ts";
 import { type Hook, NF_INET_PRE_ROUTING } from "../../core/hooks.ts";
@@ -34,6 +34,17 @@ export function udpPacket(ct: Conntrack, conn: Conn, skb: Skb, off: number, hook
   }
   ct.refresh(conn, ct.udpTimeoutStream);
   if ((conn.status & IPS_NAT_CLASH) === 0) conn.status |= IPS_ASSURED;
+  return CT_ACCEPT;
+}
+
+const GRE_TIMEOUT_SEC = 30;
+const GRE_TIMEOUT_STREAM_SEC = 180;
+
+/** Tracks a GRE packet (nf_conntrack_proto_gre.c). */
+export function grePacket(ct: Conntrack, conn: Conn): CtVerdict {
+  const stream = (conn.status & IPS_SEEN_REPLY) !== 0;
+  ct.refresh(conn, stream ? GRE_TIMEOUT_STREAM_SEC : GRE_TIMEOUT_SEC);
+  if (stream) conn.status |= IPS_ASSURED;
   return CT_ACCEPT;
 }
 

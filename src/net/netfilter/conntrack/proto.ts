@@ -7,4 +7,6 @@ export const CT_DROP = 0;
 export const CT_INVALID = -1;
 /** The entry was deleted, look the packet up again (-NF_REPEAT). */
 export const CT_REPEAT = -4;
-export type CtVerdict = 1 | 0 | -1 | -4;
+/** The packet passes as part of its connection, but does not count and does not prolong it. */
+export const CT_IGNORE = 4;
+export type CtVerdict = 1 | 0 | -1 | -4 | 4;

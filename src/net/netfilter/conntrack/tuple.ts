@@ -14,6 +14,7 @@ import {
 } from "../../../wire/icmp.ts";
 import {
   IP_OFFSET,
+  IPPROTO_GRE,
   IPPROTO_ICMP,
   IPPROTO_SCTP,
   IPPROTO_TCP,
@@ -25,8 +26,13 @@ import {
   ipSaddr,
 } from "../../../wire/ipv4.ts";
 
-/** Bytes of a transport header that the tuple needs; the same that an ICMP error quotes at least. */
-const L4_BYTES = 8;
+/** Bytes of a transport header that the tuple needs: both ports, or an ICMP header. */
+const PORT_BYTES = 4;
+const ICMP_BYTES = 8;
+const GRE_VERSION = 7;
+const GRE_VERSION_1 = 1;
+const GRE_PROTO_PPP = 0x880b;
+const GRE_PPTP_BYTES = 8;
 
 /** ICMP types that ask, and the type of the answer; -1 for types that are no conversation (invmap). */
 const INVERSE_ICMP = new Int16Array(256).fill(-1);
@@ -69,17 +75,30 @@ export class Tuple {
     this.src = ipSaddr(view, ipOff);
     this.dst = ipDaddr(view, ipOff);
     if (proto === IPPROTO_TCP || proto === IPPROTO_UDP || proto === IPPROTO_SCTP) {
-      if (off + L4_BYTES > tail) return false;
+      if (off + PORT_BYTES > tail) return false;
       this.sport = view.getUint16(off);
       this.dport = view.getUint16(off + 2);
     } else if (proto === IPPROTO_ICMP) {
-      if (off + L4_BYTES > tail) return false;
+      if (off + ICMP_BYTES > tail) return false;
       this.sport = view.getUint16(off + 4);
       this.dport = view.getUint16(off);
+    } else if (proto === IPPROTO_GRE) {
+      return this.readGre(view, off, tail);
     } else {
       this.sport = 0;
       this.dport = 0;
     }
+    return true;
+  }
+
+  /** The call of PPTP's GRE is its key, that of other GRE is not looked at (gre_pkt_to_tuple). */
+  private readGre(view: DataView, off: number, tail: number): boolean {
+    this.sport = 0;
+    this.dport = 0;
+    if (off + PORT_BYTES > tail || (view.getUint16(off) & GRE_VERSION) !== GRE_VERSION_1) return true;
+    if (off + GRE_PPTP_BYTES > tail) return true;
+    if (view.getUint16(off + 2) !== GRE_PROTO_PPP) return false;
+    this.dport = view.getUint16(off + 6);
     return true;
   }
 

@@ -45,5 +45,6 @@ export function jhash2Four(addr: number, initAddr: number): number {
 
 /** Scales a 32-bit hash to 0 <= result < `count` (reciprocal_scale). */
 export function reciprocalScale(hash: number, count: number): number {
-  return Math.floor(((hash >>> 0) * count) / 0x1_0000_0000);
+  const low = Math.floor(((hash & 0xffff) * count) / 0x10000);
+  return Math.floor(((hash >>> 16) * count + low) / 0x10000);
 }

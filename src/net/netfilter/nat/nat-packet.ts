@@ -13,9 +13,17 @@ import {
   setIcmpCheck,
   setIcmpId,
 } from "../../../wire/icmp.ts";
-import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, ipHeaderLen, l4ChecksumOk } from "../../../wire/ipv4.ts";
+import {
+  IPPROTO_GRE,
+  IPPROTO_ICMP,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  ipHeaderLen,
+  l4ChecksumOk,
+} from "../../../wire/ipv4.ts";
 import { rewriteAddress, rewriteTransport } from "../../../wire/rewrite.ts";
 import type { Skb } from "../../core/skb.ts";
+import { TRACE_NAT } from "../../core/trace.ts";
 import {
   type Conn,
   IP_CT_DIR_REPLY,
@@ -29,6 +37,11 @@ import { Tuple } from "../conntrack/tuple.ts";
 import { type NatManip, NF_NAT_MANIP_DST, NF_NAT_MANIP_SRC } from "./nat-range.ts";
 
 const target = new Tuple();
+
+/** As much of a transport header as an error quotes at least; with less its ports are not translated. */
+const QUOTED_L4_BYTES = 8;
+/** As much of a GRE header as must be there, though nothing in it is translated. */
+const GRE_BYTES = 8;
 
 /** Patches the id of a question or an answer; errors have none. */
 function icmpManip(skb: Skb, off: number, id: number): void {
@@ -54,6 +67,10 @@ function manipPacket(skb: Skb, iphOff: number, to: Tuple, manip: NatManip): void
   else if (proto === IPPROTO_ICMP) icmpManip(skb, off, to.sport);
 }
 
+function hasPorts({ proto }: Conn): boolean {
+  return proto === IPPROTO_TCP || proto === IPPROTO_UDP;
+}
+
 /** Whether packets of that direction have that half rewritten. */
 function isManipulated(conn: Conn, manip: NatManip, dir: number): boolean {
   let bit = manip === NF_NAT_MANIP_SRC ? IPS_SRC_NAT : IPS_DST_NAT;
@@ -70,13 +87,16 @@ function otherTuple(conn: Conn, dir: number): void {
   }
 }
 
-/** Translates a packet of a connection (nf_nat_packet). true when it was rewritten. */
+/** Translates a packet of a connection (nf_nat_packet), where its direction wants it. false: it must be dropped. */
 export function nfNatPacket(skb: Skb, conn: Conn, manip: NatManip): boolean {
   const dir = ctDirOf(skb.ctInfo);
-  if (!isManipulated(conn, manip, dir)) return false;
+  if (!isManipulated(conn, manip, dir)) return true;
+  const { view, netOff, tail, trace } = skb;
+  if (conn.proto === IPPROTO_GRE && netOff + ipHeaderLen(view, netOff) + GRE_BYTES > tail) return false;
   otherTuple(conn, dir);
   target.invert();
-  manipPacket(skb, skb.netOff, target, manip);
+  manipPacket(skb, netOff, target, manip);
+  if (trace !== null) trace.add(TRACE_NAT, manip, dir, conn);
   return true;
 }
 
@@ -95,9 +115,11 @@ export function nfNatIcmpReplyTranslation(skb: Skb, conn: Conn, manip: NatManip)
   }
   const dir = ctDirOf(skb.ctInfo);
   if (!isManipulated(conn, manip, dir)) return true;
+  const inner = off + ICMP_HLEN;
+  if (hasPorts(conn) && inner + ipHeaderLen(view, inner) + QUOTED_L4_BYTES > tail) return false;
   otherTuple(conn, dir);
   const innerManip = manip === NF_NAT_MANIP_SRC ? NF_NAT_MANIP_DST : NF_NAT_MANIP_SRC;
-  manipPacket(skb, off + ICMP_HLEN, target, innerManip);
+  manipPacket(skb, inner, target, innerManip);
   setIcmpCheck(view, off, 0);
   setIcmpCheck(view, off, inetChecksum(view, off, tail - off));
   target.invert();

@@ -21,7 +21,6 @@ import {
 import type { NetDevice } from "../../core/net-device.ts";
 import type { NetNs } from "../../core/net-ns.ts";
 import { IP_CT_NEW, IP_CT_RELATED, IP_CT_RELATED_REPLY, type Skb } from "../../core/skb.ts";
-import { TRACE_NAT } from "../../core/trace.ts";
 import { RT_SCOPE_UNIVERSE } from "../../ipv4/fib.ts";
 import { inDevOf } from "../../ipv4/in-device.ts";
 import { inetSelectAddr } from "../../ipv4/inet-select-addr.ts";
@@ -213,9 +212,7 @@ function natFn(ns: NetNs, skb: Skb, hook: Hook, inDev: NetDevice | null, outDev:
     conntrackOf(ns).kill(conn);
     return NF_DROP;
   }
-  if (nfNatPacket(skb, conn, manip) && skb.trace !== null)
-    skb.trace.add(TRACE_NAT, manip, ctDirOf(skb.ctInfo), conn);
-  return NF_ACCEPT;
+  return nfNatPacket(skb, conn, manip) ? NF_ACCEPT : NF_DROP;
 }
 
 /** A packet with a new destination is routed anew. */

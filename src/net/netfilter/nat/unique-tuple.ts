@@ -93,7 +93,8 @@ function chooseAddress(tuple: Tuple, range: NatRange, manip: NatManip): void {
   if (range.minAddr !== range.maxAddr) {
     const persistent = (range.flags & NF_NAT_RANGE_PERSISTENT) !== 0;
     const hash = jhash2Four(tuple.src, persistent ? 0 : tuple.dst);
-    const count = (range.maxAddr >>> 0) - (range.minAddr >>> 0) + 1;
+    // Of 32 bits, so that a range whose ends are exchanged is nearly everything.
+    const count = (range.maxAddr - range.minAddr + 1) >>> 0;
     addr = (range.minAddr + reciprocalScale(hash, count)) | 0;
   }
   if (manip === NF_NAT_MANIP_SRC) tuple.src = addr;

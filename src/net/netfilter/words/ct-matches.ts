@@ -1,10 +1,11 @@
 /** conntrack, state, mark, connmark (libxt_conntrack.c, libxt_mark.c, libxt_connmark.c). */
 import type { ConntrackMatch, MarkMatch, StateMatch } from "../rule-spec.ts";
 import {
+  badValue,
   bitList,
   type Extension,
   type Given,
-  hostMask,
+  hostMaskOption,
   markOption,
   numberRangeOption,
   portRangeOption,
@@ -43,6 +44,25 @@ export const CT_STATUS_NAMES: ReadonlyMap<string, number> = new Map([
   ["ASSURED", 4],
   ["CONFIRMED", 8],
 ]);
+
+/** In the order in which a beginning of a name is looked up. */
+const STATE_WORDS = reordered(STATE_NAMES, ["INVALID", "NEW", "ESTABLISHED"]);
+const CT_STATE_WORDS = reordered(CT_STATE_NAMES, ["INVALID", "NEW", "ESTABLISHED"]);
+const CT_STATUS_WORDS: ReadonlyMap<string, number> = new Map([["NONE", 0], ...CT_STATUS_NAMES]);
+
+/** The map with some names first. */
+function reordered(
+  names: ReadonlyMap<string, number>,
+  first: readonly string[],
+): ReadonlyMap<string, number> {
+  return new Map([...first.map((name) => [name, names.get(name)!] as const), ...names]);
+}
+
+function badState(rest: string, last: boolean): never {
+  if (last && rest === "")
+    problem('"--state" requires a list of states with no spaces, e.g. ESTABLISHED,RELATED');
+  return problem(`Bad state "${rest}"`);
+}
 
 /** Bits of `ConntrackMatch.flags` and `invert` (XT_CONNTRACK_*). */
 export const XT_CONNTRACK_STATE = 0x01;
@@ -88,13 +108,20 @@ function replaceAt<T>(list: readonly T[], index: number, value: T): T[] {
 function conntrackOption(spec: ConntrackMatch, given: Given): [number, Partial<ConntrackMatch>] {
   const { name, value } = given;
   const addr = CT_ADDR_OPTIONS.findIndex((entry) => entry[0] === name);
-  if (addr >= 0) return [CT_ADDR_OPTIONS[addr][1], { addrs: replaceAt(spec.addrs, addr, hostMask(value)) }];
+  if (addr >= 0)
+    return [
+      CT_ADDR_OPTIONS[addr][1],
+      { addrs: replaceAt(spec.addrs, addr, hostMaskOption("conntrack", given)) },
+    ];
   const port = CT_PORT_OPTIONS.findIndex((entry) => entry[0] === name);
   if (port >= 0)
-    return [CT_PORT_OPTIONS[port][1], { ports: replaceAt(spec.ports, port, portRangeOption(value)) }];
+    return [
+      CT_PORT_OPTIONS[port][1],
+      { ports: replaceAt(spec.ports, port, portRangeOption("conntrack", given)) },
+    ];
   if (name === "ctstate") {
-    const states = bitList(value, CT_STATE_NAMES, true);
-    return states === null ? problem(`Bad ctstate "${value}"`) : [XT_CONNTRACK_STATE, { states }];
+    const states = bitList(value, CT_STATE_WORDS, (rest) => problem(`Bad ctstate "${rest}"`));
+    return [XT_CONNTRACK_STATE, { states }];
   }
   if (name === "ctproto") {
     const proto = protocolNumber(value);
@@ -109,13 +136,12 @@ function conntrackOption(spec: ConntrackMatch, given: Given): [number, Partial<C
 }
 
 function statusBits(value: string): number {
-  const status = value.toUpperCase() === "NONE" ? 0 : bitList(value, CT_STATUS_NAMES, true);
-  if (status === null) problem(`Bad ctstatus "${value}"`);
-  return status;
+  return bitList(value, CT_STATUS_WORDS, (rest) => problem(`Bad ctstatus "${rest}"`));
 }
 
 function ctDirection(value: string): [number, Partial<ConntrackMatch>] {
-  if (value !== "ORIGINAL" && value !== "REPLY") problem(`${value}: direction must be ORIGINAL or REPLY`);
+  const word = value.toUpperCase();
+  if (word !== "ORIGINAL" && word !== "REPLY") badValue("conntrack", "ctdir", value);
   return [XT_CONNTRACK_DIRECTION, {}];
 }
 
@@ -146,7 +172,8 @@ export const CONNTRACK: Extension<ConntrackMatch> = {
       take: (given) => {
         const [bit, change] = conntrackOption(spec, given);
         // The direction is kept as the kernel does: REPLY is the inverted ORIGINAL.
-        const inverted = given.invert || (bit === XT_CONNTRACK_DIRECTION && given.value === "REPLY");
+        const inverted =
+          given.invert || (bit === XT_CONNTRACK_DIRECTION && given.value.toUpperCase() === "REPLY");
         spec = { ...spec, ...change, flags: spec.flags | bit, invert: spec.invert | (inverted ? bit : 0) };
       },
       finish: () => (spec.flags === 0 ? problem("conntrack: At least one option is required") : spec),
@@ -161,8 +188,7 @@ export const STATE: Extension<StateMatch> = {
     let spec: StateMatch = { name: "state", states: 0, invert: false };
     return {
       take: (given) => {
-        const states = bitList(given.value, STATE_NAMES, true);
-        if (states === null) problem(`Bad state "${given.value}"`);
+        const states = bitList(given.value, STATE_WORDS, badState);
         spec = { name: "state", states, invert: given.invert };
       },
       finish: () => spec,

@@ -32,9 +32,12 @@ export class Getopt {
   private lastCluster = "";
   private readonly short: ReadonlyMap<string, LongOption["arg"]>;
 
-  /** `short` as getopt takes it, without the leading flags: `A:L::n`. */
-  constructor(words: readonly string[], short: string) {
+  private readonly before: string;
+
+  /** `short` as getopt takes it, without the leading flags: `A:L::n`. `before`: the word before the first, for messages. */
+  constructor(words: readonly string[], short: string, before = "") {
     this.words = words;
+    this.before = before;
     this.short = new Map(
       [...short.matchAll(/([^:])(:{0,2})/g)].map(([, letter, colons]) => [
         letter,
@@ -62,6 +65,11 @@ export class Getopt {
     this.cluster = this.lastCluster;
   }
 
+  /** The word that was read last. */
+  get lastWord(): string {
+    return this.words[this.index - 1] ?? this.before;
+  }
+
   /** The next word when it looks like no option, taken. */
   argument(): string | null {
     const word = this.words[this.index];
@@ -75,13 +83,15 @@ export class Getopt {
     const letter = this.cluster[0];
     const arg = this.short.get(letter);
     this.cluster = this.cluster.slice(1);
-    if (arg === undefined) return { kind: "unknown", text: `-${letter}` };
+    // In the middle of a word the reader has not passed it: the word before is the one that is shown.
+    if (arg === undefined)
+      return { kind: "unknown", text: this.words[this.index - (this.cluster === "" ? 1 : 2)] ?? this.before };
     if (arg === "none") return { kind: "option", key: letter, long: null, value: null };
     const attached = this.cluster;
     this.cluster = "";
     if (attached !== "") return { kind: "option", key: letter, long: null, value: attached };
     if (arg === "optional") return { kind: "option", key: letter, long: null, value: null };
-    if (this.index >= this.words.length) return { kind: "missing", text: `-${letter}` };
+    if (this.index >= this.words.length) return { kind: "missing", text: this.lastWord };
     return { kind: "option", key: letter, long: null, value: this.words[this.index++] };
   }
 

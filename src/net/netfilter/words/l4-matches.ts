@@ -1,7 +1,8 @@
 /** tcp, udp, icmp, multiport, tcpmss: matches on transport headers (libxt_tcp.c, libxt_udp.c, libipt_icmp.c and kin). */
 import type { IcmpMatch, LengthMatch, MultiportMatch, TcpMatch, UdpMatch } from "../rule-spec.ts";
 import { type Extension, type Given, numberRangeOption, portRangeOption, problem } from "./extension.ts";
-import { parseNumber, servicePort } from "./names.ts";
+import { leadingNumber, parseNumber, protocolName } from "./names.ts";
+import { type ServiceProto, servicePort } from "./services.ts";
 
 export const TCP_FLAG_NAMES: ReadonlyMap<string, number> = new Map([
   ["FIN", 0x01],
@@ -19,11 +20,15 @@ const PORT_OPTIONS = [
   { name: "dport", arg: true, invert: true, alias: "destination-port" },
 ];
 
-function tcpPort(text: string): number {
-  const port = parseNumber(text) ?? servicePort(text, "tcp");
-  if (port === null || port > 0xffff) problem(`invalid port/service \`${text}' specified`);
+/** A port by number or by a service of the protocol (xtables_parse_port). */
+function portWord(text: string, proto: ServiceProto): number {
+  const number = parseNumber(text);
+  const port = number !== null && number <= 0xffff ? number : servicePort(text, proto);
+  if (port === null) problem(`invalid port/service \`${text}' specified`);
   return port;
 }
+
+const tcpPort = (text: string): number => portWord(text, "tcp");
 
 function tcpPorts(text: string): [number, number] {
   const colon = text.indexOf(":");
@@ -37,7 +42,7 @@ function tcpPorts(text: string): [number, number] {
 
 function tcpFlagBits(text: string): number {
   let bits = 0;
-  for (const word of text.split(",")) {
+  for (const word of text.split(",").filter((part) => part !== "")) {
     const name = word.toUpperCase();
     const bit = name === "ALL" ? 0x3f : name === "NONE" ? 0 : TCP_FLAG_NAMES.get(name);
     if (bit === undefined) problem(`Unknown TCP flag \`${word}'`);
@@ -113,7 +118,7 @@ export const UDP: Extension<UdpMatch> = {
     let spec: UdpMatch = { name: "udp", sports: [0, 0xffff], dports: [0, 0xffff], invert: 0 };
     return {
       take: (given) => {
-        const range = portRangeOption(given.value);
+        const range = portRangeOption("udp", given);
         if (given.name === "source-port")
           spec = { ...spec, sports: range, invert: spec.invert | (given.invert ? 1 : 0) };
         else spec = { ...spec, dports: range, invert: spec.invert | (given.invert ? 2 : 0) };
@@ -167,19 +172,32 @@ export const ICMP_NAMES: readonly (readonly [string, number, number, number])[] 
   ["address-mask-reply", 18, 0, 255],
 ];
 
+/** A number to 255, or two with a colon between, at the beginning of a text; null when there is none. */
+function byteRange(text: string): { low: number; high: number; rest: string } | null {
+  const low = leadingNumber(text);
+  if (low === null || low.value > 255) return null;
+  if (!low.rest.startsWith(":")) return { low: low.value, high: low.value, rest: low.rest };
+  const high = leadingNumber(low.rest.slice(1));
+  return high === null || high.value > 255 ? null : { low: low.value, high: high.value, rest: high.rest };
+}
+
 function icmpOperands(text: string): { type: number; codes: [number, number] } {
   const named = ICMP_NAMES.filter(([name]) => name.toLowerCase().startsWith(text.toLowerCase()));
-  const exact = named.find(([name]) => name.toLowerCase() === text.toLowerCase());
-  const found = exact ?? (named.length === 1 ? named[0] : undefined);
-  if (found !== undefined) return { type: found[1], codes: [found[2], found[3]] };
   if (named.length > 1) problem(`Ambiguous ICMP type \`${text}': \`${named[0][0]}' or \`${named[1][0]}'?`);
-  const [typeText, codeText] = text.split("/");
-  const type = parseNumber(typeText);
-  if (type === null || type > 255) problem(`Unknown ICMP type \`${text}'`);
-  if (codeText === undefined) return { type, codes: [0, 255] };
-  const code = parseNumber(codeText);
-  if (code === null || code > 255) problem(`Unknown ICMP code \`${codeText}'`);
-  return { type, codes: [code, code] };
+  if (named.length === 1) return { type: named[0][1], codes: [named[0][2], named[0][3]] };
+  const types = byteRange(text);
+  if (types === null) problem(`Unknown ICMP type \`${text}'`);
+  let codes: [number, number] = [0, 255];
+  let { rest } = types;
+  if (rest.startsWith("/")) {
+    const found = byteRange(rest.slice(1));
+    if (found === null) problem(`Unknown ICMP code \`${text}'`);
+    codes = [found.low, found.high];
+    ({ rest } = found);
+  }
+  if (rest !== "") problem(`unknown character ${rest[0]}`);
+  if (types.low !== types.high) problem("ICMP type range not supported");
+  return { type: types.low, codes };
 }
 
 export const ICMP: Extension<IcmpMatch> = {
@@ -198,21 +216,23 @@ export const ICMP: Extension<IcmpMatch> = {
 
 const MULTIPORT_PROTOS: ReadonlySet<number> = new Set([6, 17, 33, 132, 136]);
 
+const MULTIPORT_SLOTS = 15;
+
 function multiportRanges(text: string, proto: number): [number, number][] {
-  const name = proto === 17 ? "udp" : "tcp";
-  const port = (word: string): number => {
-    const value = parseNumber(word) ?? servicePort(word, name);
-    if (value === null || value > 0xffff) problem(`invalid port/service \`${word}' specified`);
-    return value;
-  };
-  const ranges = text.split(",").map((word): [number, number] => {
-    const [low, high] = word.split(":");
-    const range: [number, number] = [port(low), port(high ?? low)];
-    if (range[0] > range[1]) problem("invalid portrange specified");
-    return range;
-  });
-  const slots = ranges.reduce((sum, [low, high]) => sum + (low === high ? 1 : 2), 0);
-  if (slots > 15) problem("too many ports specified");
+  const name = protocolName(proto) as ServiceProto;
+  const words = text.split(",");
+  const ranges: [number, number][] = [];
+  let slots = 0;
+  for (const word of words) {
+    if (slots >= MULTIPORT_SLOTS) problem("too many ports specified");
+    const colon = word.indexOf(":");
+    if (colon >= 0 && slots === MULTIPORT_SLOTS - 1) problem("too many ports specified");
+    const low = portWord(colon < 0 ? word : word.slice(0, colon), name);
+    const high = colon < 0 ? low : portWord(word.slice(colon + 1), name);
+    if (colon >= 0 && low >= high) problem("invalid portrange specified");
+    ranges.push([low, high]);
+    slots += colon < 0 ? 1 : 2;
+  }
   return ranges;
 }
 
@@ -220,16 +240,30 @@ export const MULTIPORT: Extension<MultiportMatch> = {
   name: "multiport",
   options: [
     { name: "source-ports", arg: true, invert: true, excludes: ["destination-ports", "ports"] },
-    { name: "sports", arg: true, invert: true, alias: "source-ports" },
+    {
+      name: "sports",
+      arg: true,
+      invert: true,
+      alias: "source-ports",
+      excludes: ["destination-ports", "ports"],
+    },
     { name: "destination-ports", arg: true, invert: true, excludes: ["source-ports", "ports"] },
-    { name: "dports", arg: true, invert: true, alias: "destination-ports" },
+    {
+      name: "dports",
+      arg: true,
+      invert: true,
+      alias: "destination-ports",
+      excludes: ["source-ports", "ports"],
+    },
     { name: "ports", arg: true, invert: true, excludes: ["source-ports", "destination-ports"] },
   ],
   open: () => {
     let spec: MultiportMatch | null = null;
     return {
       take: (given) => {
-        if (given.proto === 0 || given.protoInverted || !MULTIPORT_PROTOS.has(given.proto))
+        if (given.protoInverted || (given.proto !== 0 && !MULTIPORT_PROTOS.has(given.proto)))
+          problem("multiport only works with TCP, UDP, UDPLITE, SCTP and DCCP");
+        if (given.proto === 0)
           problem("multiport needs `-p tcp', `-p udp', `-p udplite', `-p sctp' or `-p dccp'");
         const which = given.name === "ports" ? "ports" : given.name === "source-ports" ? "sports" : "dports";
         const ranges = multiportRanges(given.value, given.proto);
@@ -249,7 +283,9 @@ export function rangeExtension(name: "length" | "tcpmss", option: string): Exten
       let spec: LengthMatch = { name, range: [0, 0xffff], invert: false };
       return {
         take: (given) => {
-          spec = { name, range: numberRangeOption(name, given, 0xffff), invert: given.invert };
+          const range = numberRangeOption(name, given, 0xffff);
+          if (name === "tcpmss" && range[1] < range[0]) problem("tcpmss: invalid range given");
+          spec = { name, range, invert: given.invert };
         },
         finish: () => spec,
       };

@@ -1,7 +1,7 @@
 /** addrtype, comment, ipvs, iprange, physdev, mac, ttl, policy, pkttype (the libxt_*.c and libipt_*.c of those names). */
 
 import { NotModelledError } from "../../../util/errors.ts";
-import { parseIp4, parseMac } from "../../../wire/address.ts";
+import { parseMac } from "../../../wire/address.ts";
 import type {
   AddrtypeMatch,
   CommentMatch,
@@ -13,7 +13,16 @@ import type {
   PolicyMatch,
   TtlMatch,
 } from "../rule-spec.ts";
-import { type Extension, type Given, numberOption, problem } from "./extension.ts";
+import {
+  badValue,
+  bitList,
+  type Extension,
+  type Given,
+  interfaceName,
+  looseIp4,
+  numberOption,
+  problem,
+} from "./extension.ts";
 
 /** Names of the route types, by RTN_*. */
 export const ADDRTYPE_NAMES: readonly string[] = [
@@ -31,14 +40,14 @@ export const ADDRTYPE_NAMES: readonly string[] = [
   "XRESOLVE",
 ];
 
+const ADDRTYPE_BITS: ReadonlyMap<string, number> = new Map(
+  ADDRTYPE_NAMES.map((name, type) => [name, 1 << type]),
+);
+
 function addrTypes(text: string): number {
-  let bits = 0;
-  for (const word of text.split(",")) {
-    const type = ADDRTYPE_NAMES.indexOf(word.toUpperCase());
-    if (type < 0) problem(`addrtype: bad type "${word}"`);
-    bits |= 1 << type;
-  }
-  return bits;
+  return bitList(text, ADDRTYPE_BITS, (rest, last) =>
+    problem(last ? `addrtype: bad type "${rest}"` : `addrtype: bad type \`${rest}'`),
+  );
 }
 
 export const ADDRTYPE: Extension<AddrtypeMatch> = {
@@ -110,11 +119,13 @@ export const IPVS: Extension<IpvsMatch> = {
   },
 };
 
-function addressRange(text: string): [number, number] {
-  const [lowText, highText] = text.split("-");
-  const low = parseIp4(lowText);
-  const high = highText === undefined ? low : parseIp4(highText);
-  if (low === null || high === null) problem(`iprange: Bad IP address range "${text}"`);
+function addressRange({ name, value, warn }: Given): [number, number] {
+  const dash = value.indexOf("-");
+  const [lowText, highText] = dash < 0 ? [value, value] : [value.slice(0, dash), value.slice(dash + 1)];
+  const low = looseIp4(lowText) ?? badValue("iprange", name, lowText);
+  const high = looseIp4(highText) ?? badValue("iprange", name, highText);
+  if (low >>> 0 > high >>> 0)
+    warn(`xt_iprange: range ${lowText}-${highText} is reversed and will never match`);
   return [low, high];
 }
 
@@ -127,9 +138,10 @@ export const IPRANGE: Extension<IprangeMatch> = {
   open: () => {
     let spec: IprangeMatch = { name: "iprange", src: null, dst: null, invertSrc: false, invertDst: false };
     return {
-      take: ({ name, value, invert }) => {
-        if (name === "src-range") spec = { ...spec, src: addressRange(value), invertSrc: invert };
-        else spec = { ...spec, dst: addressRange(value), invertDst: invert };
+      take: (given) => {
+        const range = addressRange(given);
+        if (given.name === "src-range") spec = { ...spec, src: range, invertSrc: given.invert };
+        else spec = { ...spec, dst: range, invertDst: given.invert };
       },
       finish: () =>
         spec.src === null && spec.dst === null
@@ -164,7 +176,8 @@ export const PHYSDEV: Extension<PhysdevMatch> = {
   open: () => {
     let spec: PhysdevMatch = { name: "physdev", inDev: "", outDev: "", flags: 0, invert: 0 };
     return {
-      take: ({ name, value, invert }) => {
+      take: ({ name, value, invert, warn }) => {
+        if (value !== "") interfaceName(value, warn);
         const bit = PHYSDEV_OPTIONS.find((entry) => entry[0] === name)![1];
         spec = {
           ...spec,
@@ -187,7 +200,7 @@ export const MAC: Extension<MacMatch> = {
     return {
       take: ({ value, invert }) => {
         const mac = parseMac(value);
-        if (mac === null) problem("mac: Invalid MAC address specified.");
+        if (mac === null) problem("Invalid MAC address specified.");
         spec = { name: "mac", hi: mac.hi, lo: mac.lo, invert };
       },
       finish: () => spec,
@@ -201,8 +214,9 @@ export const TTL_MATCH: Extension<TtlMatch> = {
     { name: "ttl-lt", arg: true, excludes: ["ttl-gt", "ttl-eq"] },
     { name: "ttl-gt", arg: true, excludes: ["ttl-lt", "ttl-eq"] },
     { name: "ttl-eq", arg: true, invert: true, excludes: ["ttl-lt", "ttl-gt"] },
-    { name: "ttl", arg: true, invert: true, alias: "ttl-eq" },
+    { name: "ttl", arg: true, alias: "ttl-eq", excludes: ["ttl-lt", "ttl-gt"] },
   ],
+  order: ["ttl-eq", "ttl-lt", "ttl-gt"],
   open: () => {
     let spec: TtlMatch | null = null;
     return {
@@ -237,7 +251,7 @@ export const POLICY: Extension<PolicyMatch> = {
     return {
       take: ({ name, value }) => {
         if (name === "dir") {
-          if (value !== "in" && value !== "out") problem(`policy match: invalid dir "${value}"`);
+          if (value !== "in" && value !== "out") problem(`policy_match: invalid dir "${value}"`);
           dir = value;
         } else if (name === "pol") {
           if (value !== "none" && value !== "ipsec") problem(`policy match: invalid policy "${value}"`);
@@ -253,7 +267,7 @@ export const POLICY: Extension<PolicyMatch> = {
 };
 
 /** Names by PACKET_*. */
-export const PKTTYPE_NAMES: readonly string[] = ["unicast", "broadcast", "multicast"];
+export const PKTTYPE_NAMES: readonly string[] = ["unicast", "broadcast", "multicast", "otherhost"];
 
 export const PKTTYPE: Extension<PkttypeMatch> = {
   name: "pkttype",
@@ -262,8 +276,10 @@ export const PKTTYPE: Extension<PkttypeMatch> = {
     let spec: PkttypeMatch = { name: "pkttype", type: 0, invert: false };
     return {
       take: ({ value, invert }) => {
-        const name = { bcast: "broadcast", mcast: "multicast", host: "unicast" }[value] ?? value;
-        const type = PKTTYPE_NAMES.indexOf(name.toLowerCase());
+        const word = value.toLowerCase();
+        const type = PKTTYPE_NAMES.indexOf(
+          { bcast: "broadcast", mcast: "multicast", host: "unicast" }[word] ?? word,
+        );
         if (type < 0) problem(`Bad packet type '${value}'`);
         spec = { name: "pkttype", type, invert };
       },

@@ -9,36 +9,42 @@ import {
   NF_NAT_RANGE_PROTO_SPECIFIED,
 } from "../nat/nat-range.ts";
 import type { NatTarget } from "../rule-spec.ts";
-import { type Extension, type Given, hostMask, problem } from "./extension.ts";
-import { parseNumber, servicePort } from "./names.ts";
+import { type Extension, type Given, hostMaskOption, problem } from "./extension.ts";
+import { leadingNumber, parseNumber } from "./names.ts";
+import { servicePort } from "./services.ts";
 
-const PORT_PROTOS: ReadonlySet<number> = new Set([6, 17, 33, 132]);
+const PORT_PROTOS: ReadonlySet<number> = new Set([1, 6, 17, 33, 132]);
 
-function natPort(text: string): number {
-  const number = parseNumber(text);
-  const port = number !== null && number >= 1 && number <= 0xffff ? number : servicePort(text, "");
-  if (port === null) problem(`Port \`${text}' not valid`);
-  return port;
+function notAPort(text: string): never {
+  return problem(`Port \`${text}' not valid`);
 }
 
-/** `PORT`, `LOW-HIGH`, `LOW-HIGH/BASE`. */
+/** `PORT`, `LOW-HIGH`, `LOW-HIGH/BASE`; a service may stand for the first and the last, not for the end of a range. */
 function withPorts(spec: NatTarget, text: string, given: Given): NatTarget {
-  if (given.protoInverted || !PORT_PROTOS.has(given.proto))
-    problem("Need TCP, UDP, SCTP or DCCP with port specification");
-  if (text.includes(":")) problem("Invalid port:port syntax - use dash");
-  const dash = text.search(/(?<=^[0-9]+)-/);
+  if (!PORT_PROTOS.has(given.proto)) problem("Need TCP, UDP, SCTP or DCCP with port specification");
   const flags = spec.flags | NF_NAT_RANGE_PROTO_SPECIFIED;
-  if (dash < 0) {
-    const port = natPort(text);
+  const low = leadingNumber(text);
+  if (low === null || low.value > 0xffff || low.rest === "") {
+    const port = (low === null || low.value > 0xffff ? servicePort(text, "") : low.value) ?? notAPort(text);
     return { ...spec, flags, minPort: port, maxPort: port };
   }
-  const minPort = natPort(text.slice(0, dash));
-  const [highText, baseText] = text.slice(dash + 1).split("/");
-  const maxPort = highText === "0" ? 0 : natPort(highText);
-  if (maxPort < minPort) problem(`Port range \`${highText}' funky`);
-  if (baseText === undefined) return { ...spec, flags, minPort, maxPort };
-  if (spec.name !== "DNAT") problem(`Garbage after port value: \`/${baseText}'`);
-  return { ...spec, flags: flags | NF_NAT_RANGE_PROTO_OFFSET, minPort, maxPort, basePort: natPort(baseText) };
+  if (low.rest.startsWith(":")) problem("Invalid port:port syntax - use dash");
+  if (!low.rest.startsWith("-")) problem(`Garbage after port value: \`${low.rest}'`);
+  const highText = low.rest.slice(1);
+  const high = leadingNumber(highText);
+  if (high === null || high.value > 0xffff) notAPort(highText);
+  if (high.value < low.value) problem(`Port range \`${highText}' funky`);
+  const ports = { ...spec, flags, minPort: low.value, maxPort: high.value };
+  if (high.rest === "") return ports;
+  if (!high.rest.startsWith("/")) problem(`Garbage after port range: \`${high.rest}'`);
+  return { ...ports, flags: flags | NF_NAT_RANGE_PROTO_OFFSET, basePort: basePort(high.rest.slice(1)) };
+}
+
+function basePort(text: string): number {
+  const number = parseNumber(text);
+  return number !== null && number >= 1 && number <= 0xffff
+    ? number
+    : (servicePort(text, "") ?? notAPort(text));
 }
 
 function natAddress(text: string): number {
@@ -47,9 +53,11 @@ function natAddress(text: string): number {
   return addr;
 }
 
-/** `ADDR[-ADDR][:PORTS]`; the address may be missing. */
+/** `ADDR[-ADDR][:PORTS]`; the address may be missing. With more than one colon it is no port but a bad address. */
 function withAddress(spec: NatTarget, text: string, given: Given): NatTarget {
-  const colon = text.indexOf(":");
+  if (text.includes("[")) problem("Invalid address format");
+  const first = text.indexOf(":");
+  const colon = text.includes(":", first + 1) ? -1 : first;
   const addrText = colon < 0 ? text : text.slice(0, colon);
   const withPort = colon < 0 ? spec : withPorts(spec, text.slice(colon + 1), given);
   if (addrText === "" && colon >= 0) return withPort;
@@ -90,7 +98,10 @@ function natExtension(
           else if (takesAddress) spec = withAddress(spec, given.value, given);
           else spec = withPorts(spec, given.value, given);
         },
-        finish: () => spec,
+        finish: () =>
+          name !== "DNAT" && (spec.flags & NF_NAT_RANGE_PROTO_OFFSET) !== 0
+            ? problem("Shifted portmap ranges not supported with this kernel")
+            : spec,
       };
     },
   };
@@ -102,9 +113,10 @@ const NETMAP: Extension<NatTarget> = {
   open: () => {
     let spec = emptyNat("NETMAP");
     return {
-      take: ({ value }) => {
-        const [addr, mask] = hostMask(value);
-        spec = { ...spec, flags: NF_NAT_RANGE_MAP_IPS, minAddr: addr, maxAddr: addr | ~mask };
+      take: (given) => {
+        const [addr, mask] = hostMaskOption("NETMAP", given);
+        const minAddr = addr & mask;
+        spec = { ...spec, flags: NF_NAT_RANGE_MAP_IPS, minAddr, maxAddr: minAddr | ~mask };
       },
       finish: () => spec,
     };

@@ -22,14 +22,16 @@ const UNIT_WORDS: readonly (readonly [string, number])[] = [
 
 function parseRate(text: string): number {
   const bad = (): never => problem(`bad rate "${text}"'`);
-  const [countText, unit] = text.includes("/") ? text.split("/", 2) : [text, "second"];
+  const slash = text.indexOf("/");
+  const unit = slash < 0 ? "second" : text.slice(slash + 1);
   const length =
     unit === "" ? undefined : UNIT_WORDS.find(([word]) => word.startsWith(unit.toLowerCase()))?.[1];
-  const count = /^[0-9]+/.exec(countText)?.[0];
-  if (length === undefined || count === undefined || Number(count) === 0) return bad();
+  // atoi(3), kept as 32 bits without a sign.
+  const count = (Number(/^\s*[+-]?[0-9]+/.exec(text)?.[0] ?? 0) % 2 ** 32) >>> 0;
+  if (length === undefined || count === 0) return bad();
   // More than 10000 a second cannot be told apart from no limit.
-  if (Number(count) > length) problem(`Rate too fast "${text}"`);
-  return Math.floor(length / Number(count));
+  if (count > length) problem(`Rate too fast "${text}"`);
+  return Math.floor(length / count);
 }
 
 /** `3/hour`: in the shortest unit that still tells the interval well, as iptables prints it. */
@@ -69,15 +71,17 @@ export const STATISTIC: Extension<StatisticMatch> = {
   name: "statistic",
   options: [
     { name: "mode", arg: true, mandatory: true },
-    { name: "probability", arg: true, invert: true },
-    { name: "every", arg: true, invert: true, needs: "packet" },
-    { name: "packet", arg: true, needs: "every" },
+    { name: "probability", arg: true, invert: true, excludes: ["every", "packet"] },
+    { name: "every", arg: true, invert: true, excludes: ["probability"], needs: "packet" },
+    { name: "packet", arg: true, excludes: ["probability"], needs: "every" },
   ],
   open: () => {
     let mode: "random" | "nth" = "random";
     let probability = -1;
     let every = -1;
     let packet = -1;
+    // Period and probability share a place in the kernel's structure: the later one is what a packet is compared with.
+    let period = 0;
     let invert = false;
     return {
       take: (given: Given) => {
@@ -85,6 +89,8 @@ export const STATISTIC: Extension<StatisticMatch> = {
         else if (given.name === "probability") probability = statisticProbability(given.value);
         else if (given.name === "every") every = numberOption("statistic", given, 1, 0xffffffff) - 1;
         else packet = numberOption("statistic", given, 0, 0xffffffff);
+        if (given.name === "every") period = every;
+        else if (given.name === "probability") period = probability;
         if (given.invert) invert = true;
       },
       finish: () => {
@@ -92,7 +98,7 @@ export const STATISTIC: Extension<StatisticMatch> = {
           problem("--probability must be specified when using random mode");
         if (mode === "nth" && every < 0 && packet < 0)
           problem("--every and --packet must be specified when using nth mode");
-        if (mode === "nth" && every >= 0 && packet > every) problem("the --packet p must be 0 <= p <= n-1");
+        if (packet > period) problem("the --packet p must be 0 <= p <= n-1");
         return { name: "statistic", mode, probability, every, packet, invert };
       },
     };

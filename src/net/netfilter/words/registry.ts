@@ -74,6 +74,7 @@ export function findTarget(name: string): TargetExtension | undefined {
 /** Whether a name belongs to a target, so that no chain may have it. */
 export function isTargetName(name: string): boolean {
   return (
+    name === "" ||
     name === "ACCEPT" ||
     name === "DROP" ||
     name === "RETURN" ||

@@ -16,9 +16,9 @@ import {
   type RuleSpec,
   type TargetSpec,
 } from "../rule-spec.ts";
-import { type Given, hostMask, OpenExtension, type OptionDef, problem } from "./extension.ts";
+import { type Given, hostMask, interfaceName, OpenExtension, type OptionDef, problem } from "./extension.ts";
 import type { Getopt, LongOption, Opt } from "./getopt.ts";
-import { protocolName, protocolNumber } from "./names.ts";
+import { parseNumber, protocolName, protocolNumber } from "./names.ts";
 import { findMatch, findTarget } from "./registry.ts";
 
 /** Short options of a rule, as getopt takes them. */
@@ -41,7 +41,6 @@ export const RULE_LONG: readonly LongOption[] = [
   required("goto", "g"),
 ];
 
-const IFNAMSIZ = 16;
 const MAX_TARGET_NAME = 28;
 
 interface Opened {
@@ -61,15 +60,19 @@ export class RuleParser {
   readonly seen = new Set<string>();
   inIface = "";
   outIface = "";
+  /** What is said on stderr though nothing is refused. */
+  readonly warnings: string[] = [];
   /** The word behind -j or -g, null when there is none. */
   jumpTo: string | null = null;
   isGoto = false;
-  private source = "";
-  private destination = "";
+  /** --set-counters */
+  counters: readonly [number, number] | null = null;
+  private source: string | null = null;
+  private destination: string | null = null;
   private proto = 0;
+  private protoWord = "";
   private fragment = false;
   private invert = 0;
-  private counters: [number, number] | null = null;
   private readonly matches: OpenExtension<MatchSpec>[] = [];
   private target: OpenExtension<TargetSpec> | null = null;
   private readonly opened: Opened[] = [];
@@ -101,8 +104,11 @@ export class RuleParser {
       return true;
     }
     if (!RULE_SHORT.includes(opt.key)) return false;
+    if ((opt.key === "i" || opt.key === "o") && value === "")
+      problem("Empty interface is likely to be undesired");
     this.mark(opt.key === "g" ? "j" : opt.key, invert);
-    this.base(opt.key, value, getopt);
+    // iptables takes the last word of the command line, whole: `-ptcp` and `--protocol=tcp` name no protocol.
+    this.base(opt.key, "cg".includes(opt.key) ? value : getopt.lastWord, getopt);
     return true;
   }
 
@@ -118,9 +124,9 @@ export class RuleParser {
 
   /** An option that nobody knows: loads the match of the protocol, once; false when that does not help. */
   loadProtocolMatch(): boolean {
-    if (this.proto === 0 || this.protoLoaded) return false;
-    const name = protocolName(this.proto);
-    const extension = name === "tcp" || name === "udp" || name === "icmp" ? findMatch(name) : undefined;
+    if (this.protoWord === "" || this.protoLoaded) return false;
+    const number = parseNumber(this.protoWord);
+    const extension = findMatch(number === null ? this.protoWord : protocolName(number, !this.seen.has("n")));
     if (extension === undefined) return false;
     this.protoLoaded = true;
     this.openMatch(extension.name);
@@ -140,8 +146,8 @@ export class RuleParser {
     const sources = addressList(this.source);
     const destinations = addressList(this.destination);
     if (
-      (sources.length > 1 && (this.invert & IPT_INV_SRCIP) !== 0) ||
-      (destinations.length > 1 && (this.invert & IPT_INV_DSTIP) !== 0)
+      (sources.length > 1 || destinations.length > 1) &&
+      (this.invert & (IPT_INV_SRCIP | IPT_INV_DSTIP)) !== 0
     )
       problem("! not allowed with multiple source or destination IP addresses");
     const target = extensions.target ?? this.namedTarget();
@@ -174,25 +180,26 @@ export class RuleParser {
 
   private base(key: string, value: string, getopt: Getopt): void {
     if (key === "p") this.proto = this.protocol(value);
-    else if (key === "s") this.source = this.hosts(value);
-    else if (key === "d") this.destination = this.hosts(value);
-    else if (key === "i") this.inIface = interfaceName(value);
-    else if (key === "o") this.outIface = interfaceName(value);
+    else if (key === "s") this.source = value;
+    else if (key === "d") this.destination = value;
+    else if (key === "i") this.inIface = interfaceName(value, this.warn);
+    else if (key === "o") this.outIface = interfaceName(value, this.warn);
     else if (key === "f") this.fragment = true;
     else if (key === "c") this.counters = setCounters(value, getopt);
     else this.jump(key, value);
   }
 
-  private protocol(text: string): number {
+  private readonly warn = (line: string): void => {
+    this.warnings.push(`${line}\n`);
+  };
+
+  private protocol(word: string): number {
+    const text = word.toLowerCase();
     const proto = protocolNumber(text);
     if (proto === null) problem(`unknown protocol "${text}" specified`);
+    this.protoWord = text;
     if (proto === 0 && (this.invert & IPT_INV_PROTO) !== 0) problem("rule would never match protocol");
     return proto;
-  }
-
-  private hosts(text: string): string {
-    if (text === "") problem("host/network `' not found");
-    return text;
   }
 
   private jump(key: string, value: string): void {
@@ -229,7 +236,11 @@ export class RuleParser {
   }
 
   private remerge(): void {
-    this.long = [...this.baseLong, ...[...this.opened].reverse().flatMap((entry) => entry.long)];
+    const newest = new Map<unknown, Opened>();
+    for (const entry of this.opened) newest.set(entry.open.extension, entry);
+    // Of a match that was loaded twice the second one has the options.
+    const live = this.opened.filter((entry) => newest.get(entry.open.extension) === entry);
+    this.long = [...this.baseLong, ...live.reverse().flatMap((entry) => entry.long)];
   }
 
   private extensionOption(opt: Opt & { kind: "option" }, invert: boolean, getopt: Getopt): void {
@@ -243,6 +254,7 @@ export class RuleParser {
       proto: this.proto,
       protoInverted: (this.invert & IPT_INV_PROTO) !== 0,
       nextWord: () => getopt.argument(),
+      warn: this.warn,
     };
     open.take(open.extension.options.find((def) => def.name === name)!, given);
   }
@@ -257,16 +269,9 @@ const INVERTS: Readonly<Record<string, number>> = {
   f: IPT_INV_FRAG,
 };
 
-/** The addresses of a list by comma; any when it is empty. */
-function addressList(text: string): [number, number][] {
-  return text === "" ? [[0, 0]] : text.split(",").map((word) => hostMask(word.trim()));
-}
-
-function interfaceName(name: string): string {
-  if (name === "") problem("Empty interface is likely to be undesired");
-  if (name.length >= IFNAMSIZ)
-    problem(`interface name \`${name}' must be shorter than IFNAMSIZ (${IFNAMSIZ - 1})`);
-  return name;
+/** The addresses of a list by comma; any when there is no list. */
+function addressList(text: string | null): [number, number][] {
+  return text === null ? [[0, 0]] : text.split(",").map((word) => hostMask(word.trimStart()));
 }
 
 function targetName(name: string): string {
@@ -277,11 +282,16 @@ function targetName(name: string): string {
 }
 
 function setCounters(value: string, getopt: Getopt): [number, number] {
-  const comma = value.indexOf(",");
+  const comma = value.indexOf(",", 1);
   const packets = comma < 0 ? value : value.slice(0, comma);
   const bytes = comma < 0 ? getopt.argument() : value.slice(comma + 1);
   if (bytes === null) problem("-c requires packet and byte counter");
-  if (!/^[0-9]+$/.test(packets)) problem("-c packet counter not numeric");
-  if (!/^[0-9]+$/.test(bytes)) problem("-c byte counter not numeric");
-  return [Number(packets), Number(bytes)];
+  return [counter(packets, "packet"), counter(bytes, "byte")];
+}
+
+/** A number at the beginning of a word (sscanf). */
+function counter(text: string, what: string): number {
+  const found = /^\s*\+?([0-9]+)/.exec(text);
+  if (found === null) problem(`-c ${what} counter not numeric`);
+  return Number(found[1]);
 }

@@ -1,5 +1,4 @@
 /** The words of the conntrack match; the same for reading back and, without the dashes, for people. */
-import { formatIp4 } from "../../../wire/address.ts";
 import type { ConntrackMatch } from "../rule-spec.ts";
 import {
   CT_ADDR_OPTIONS,
@@ -12,10 +11,14 @@ import {
   XT_CONNTRACK_STATE,
   XT_CONNTRACK_STATUS,
 } from "./ct-matches.ts";
-import { bitNames, maskSuffix } from "./extension.ts";
+import { bitNames } from "./extension.ts";
 
-/** `prefix` stands before each option's name: `--`, or nothing. */
-export function saveConntrack(match: ConntrackMatch, prefix: string): string {
+/** `prefix` stands before each option's name: `--`, or nothing; `host` writes an address with its mask. */
+export function saveConntrack(
+  match: ConntrackMatch,
+  prefix: string,
+  host: (addr: number, mask: number) => string,
+): string {
   const option = (bit: number, name: string, value: () => string): string =>
     (match.flags & bit) === 0 ? "" : `${(match.invert & bit) !== 0 ? " !" : ""} ${prefix}${name} ${value()}`;
   const range = (pair: readonly [number, number]): string =>
@@ -24,9 +27,7 @@ export function saveConntrack(match: ConntrackMatch, prefix: string): string {
   return [
     option(XT_CONNTRACK_STATE, "ctstate", () => bitNames(match.states, CT_STATE_NAMES)),
     option(XT_CONNTRACK_PROTO, "ctproto", () => String(match.proto)),
-    ...CT_ADDR_OPTIONS.map(([name, bit], i) =>
-      option(bit, name, () => formatIp4(match.addrs[i][0]) + maskSuffix(match.addrs[i][1], true)),
-    ),
+    ...CT_ADDR_OPTIONS.map(([name, bit], i) => option(bit, name, () => host(...match.addrs[i]))),
     ...CT_PORT_OPTIONS.map(([name, bit], i) => option(bit, name, () => range(match.ports[i]))),
     option(XT_CONNTRACK_STATUS, "ctstatus", () =>
       match.status === 0 ? "NONE" : bitNames(match.status, CT_STATUS_NAMES),

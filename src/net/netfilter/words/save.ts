@@ -88,7 +88,7 @@ function saveMatch(match: MatchSpec): string {
     case "icmp":
       return `${bang(match.invert)} --icmp-type ${icmpText(match.type, match.codes)}`;
     case "conntrack":
-      return saveConntrack(match, "--");
+      return saveConntrack(match, "--", (addr, mask) => formatIp4(addr) + maskSuffix(mask, true));
     case "state":
       return `${bang(match.invert)} --state ${bitNames(match.states, STATE_NAMES)}`;
     case "mark":

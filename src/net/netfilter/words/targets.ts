@@ -19,6 +19,7 @@ import {
   problem,
   type TargetExtension,
 } from "./extension.ts";
+import { parseNumber } from "./names.ts";
 import { NAT_TARGETS } from "./nat-targets.ts";
 
 /** Name and short name, in the order in which a shortened word is looked up. */
@@ -39,9 +40,11 @@ const REJECT: Extension<RejectTarget> = {
   open: () => {
     let how: RejectWith = "icmp-port-unreachable";
     return {
-      take: ({ value }) => {
+      take: ({ value, warn }) => {
         const word = value.toLowerCase();
         const found = REJECT_NAMES.find((names) => names.some((name) => name.startsWith(word)));
+        if (found === undefined && ["echo-reply", "echoreply"].some((name) => name.startsWith(word)))
+          warn("--reject-with echo-reply no longer supported");
         if (found === undefined) problem(`unknown reject type "${value}"`);
         how = found[0];
       },
@@ -50,13 +53,25 @@ const REJECT: Extension<RejectTarget> = {
   },
 };
 
-/** syslog levels by number; the first name is the one that is printed. */
-export const LOG_LEVELS: readonly (readonly string[])[] = [
+/** What syslog levels are called where they are listed. */
+export const LOG_LEVELS: readonly string[] = [
+  "emerg",
+  "alert",
+  "crit",
+  "err",
+  "warn",
+  "notice",
+  "info",
+  "debug",
+];
+
+/** What --log-level takes for each. */
+const LOG_LEVEL_WORDS: readonly (readonly string[])[] = [
   ["emerg", "panic"],
   ["alert"],
   ["crit"],
-  ["error", "err"],
-  ["warn", "warning"],
+  ["error"],
+  ["warning"],
   ["notice"],
   ["info"],
   ["debug"],
@@ -74,8 +89,9 @@ export const LOG_FLAGS: readonly (readonly [string, number])[] = [
 const LOG_PREFIX_MAX = 29;
 
 function logLevel(text: string): number {
-  if (/^[0-7]$/.test(text)) return Number(text);
-  const level = LOG_LEVELS.findIndex((names) => names.includes(text.toLowerCase()));
+  const number = parseNumber(text);
+  if (number !== null && number <= 7) return number;
+  const level = LOG_LEVEL_WORDS.findIndex((names) => names.includes(text));
   if (level < 0) problem(`log level "${text}" unknown\n`);
   return level;
 }
@@ -106,6 +122,7 @@ const LOG: Extension<LogTarget> = {
   },
 };
 
+const MARK_ORDER = ["set-mark", "and-mark", "or-mark", "xor-mark", "set-xmark"];
 const MARK_OPTIONS = ["set-xmark", "set-mark", "and-mark", "or-mark", "xor-mark"];
 
 /** Value and mask of `mark = (mark & ~mask) ^ value` for one of the options. */
@@ -119,13 +136,18 @@ function markOperands(extension: string, given: Given): { mark: number; mask: nu
   return { mark: bits, mask: given.name === "or-mark" ? bits : 0 };
 }
 
-function exclusive(names: readonly string[]): { name: string; arg: boolean; excludes: string[] }[] {
-  return names.map((name) => ({ name, arg: true, excludes: names.filter((other) => other !== name) }));
+/** Options that each go without the others of `all`. */
+function exclusive(
+  names: readonly string[],
+  all = names,
+): { name: string; arg: boolean; excludes: string[] }[] {
+  return names.map((name) => ({ name, arg: true, excludes: all.filter((other) => other !== name) }));
 }
 
 const MARK: Extension<MarkTarget> = {
   name: "MARK",
   options: exclusive(MARK_OPTIONS),
+  order: MARK_ORDER,
   open: () => {
     let spec: MarkTarget | null = null;
     return {
@@ -167,24 +189,28 @@ class ConnmarkReader {
   }
 
   private takeMask(given: Given): void {
-    if (this.mode === null || this.mode === "set")
-      problem(`CONNMARK: option "--${given.name}" must be used together with --save-mark or --restore-mark`);
+    if (given.name.endsWith("-shift-mark")) throw new NotModelledError(`-j CONNMARK --${given.name}`);
     const mask = numberOption("CONNMARK", given, 0, 0xffffffff) | 0;
     if (given.name !== "nfmask") this.ctMask = mask;
     if (given.name !== "ctmask") this.nfMask = mask;
   }
 }
 
+const CONNMARK_MODES = [...MARK_OPTIONS, "save-mark", "restore-mark"];
+
 const CONNMARK: Extension<ConnmarkTarget> = {
   name: "CONNMARK",
   options: [
-    ...exclusive(MARK_OPTIONS),
-    { name: "save-mark", arg: false, excludes: [...MARK_OPTIONS, "restore-mark"] },
-    { name: "restore-mark", arg: false, excludes: [...MARK_OPTIONS, "save-mark"] },
-    { name: "ctmask", arg: true },
-    { name: "nfmask", arg: true },
-    { name: "mask", arg: true },
+    ...exclusive(MARK_OPTIONS, CONNMARK_MODES),
+    { name: "save-mark", arg: false, excludes: CONNMARK_MODES.filter((name) => name !== "save-mark") },
+    { name: "restore-mark", arg: false, excludes: CONNMARK_MODES.filter((name) => name !== "restore-mark") },
+    { name: "left-shift-mark", arg: true },
+    { name: "right-shift-mark", arg: true },
+    { name: "ctmask", arg: true, excludes: ["mask"] },
+    { name: "nfmask", arg: true, excludes: ["mask"] },
+    { name: "mask", arg: true, excludes: ["ctmask", "nfmask"] },
   ],
+  order: ["set-mark", "save-mark", "restore-mark", ...MARK_ORDER.slice(1), "ctmask", "nfmask", "mask"],
   open: () => new ConnmarkReader(),
 };
 
@@ -212,17 +238,20 @@ const CT: Extension<CtTarget> = {
   },
 };
 
+/** A segment needs room for its IP header. */
+const MAX_SET_MSS = 0xffff - 20;
+
 const TCPMSS: Extension<TcpmssTarget> = {
   name: "TCPMSS",
   options: [
-    { name: "set-mss", arg: true, excludes: ["clamp-mss-to-pmtu"] },
-    { name: "clamp-mss-to-pmtu", arg: false, excludes: ["set-mss"] },
+    { name: "set-mss", arg: true },
+    { name: "clamp-mss-to-pmtu", arg: false },
   ],
   open: () => {
     let mss = -1;
     return {
       take: (given) => {
-        mss = given.name === "set-mss" ? numberOption("TCPMSS", given, 0, 0xffff) : 0xffff;
+        mss = given.name === "set-mss" ? numberOption("TCPMSS", given, 0, MAX_SET_MSS) : 0xffff;
       },
       finish: () =>
         mss < 0 ? problem("TCPMSS target: At least one parameter is required") : { name: "TCPMSS", mss },
@@ -235,6 +264,7 @@ const TTL_OPTIONS = ["ttl-set", "ttl-dec", "ttl-inc"];
 const TTL: Extension<TtlTarget> = {
   name: "TTL",
   options: exclusive(TTL_OPTIONS),
+  order: ["ttl-set", "ttl-inc", "ttl-dec"],
   open: () => {
     let spec: TtlTarget | null = null;
     return {

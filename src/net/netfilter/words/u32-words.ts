@@ -1,12 +1,14 @@
 /** The expression language of the u32 match (libxt_u32.c): tests joined by `&&`, each `LOCATION = VALUE[,VALUE...]`. */
 
 import type { U32Match, U32Test } from "../rule-spec.ts";
-import type { Extension } from "./extension.ts";
-import { hex, problem } from "./extension.ts";
+import { type Extension, hex, problem } from "./extension.ts";
+import { leadingNumber } from "./names.ts";
 
-const MAX_TESTS = 10;
+/** Most tests of a match, steps of a location, values of a test (XT_U32_MAXSIZE). */
+const MAX_SIZE = 10;
 
-type Operator = "" | "&" | "<<" | ">>" | "@";
+type Step = U32Test["location"][number];
+type Operator = Step["op"];
 
 class U32Parser {
   private readonly text: string;
@@ -19,56 +21,88 @@ class U32Parser {
   tests(): U32Test[] {
     const tests: U32Test[] = [];
     for (;;) {
-      if (tests.length === MAX_TESTS) this.fail(`too many "&&"s`);
-      tests.push({ location: this.location(), values: this.values() });
-      this.space();
-      if (this.at >= this.text.length) return tests;
-      if (!this.skip("&&")) this.fail('"&&" expected');
+      const location = this.location();
+      const { values, more } = this.values();
+      tests.push({ location, values });
+      if (tests.length > MAX_SIZE || (more && tests.length === MAX_SIZE + 1)) this.fail('too many "&&"s');
+      if (!more) return tests;
+      this.at++;
     }
   }
 
-  private location(): U32Test["location"] {
-    const steps: { op: Operator; value: number }[] = [{ op: "", value: this.number() }];
+  /** Numbers with operators between, up to `=`. */
+  private location(): Step[] {
+    const steps: Step[] = [];
     for (;;) {
       this.space();
-      if (this.skip("=")) return steps;
-      if (this.at >= this.text.length) problem("u32: abrupt end of input after location specifier");
-      const op = (["<<", ">>", "@", "&"] as const).find((word) => this.skip(word));
-      if (op === undefined) this.fail("operator expected");
-      steps.push({ op: op!, value: this.number() });
+      if (this.ended) problem("u32: abrupt end of input after location specifier");
+      if (this.text[this.at] === "=") {
+        if (steps.length === 0) this.fail("location spec missing");
+        this.at++;
+        return steps;
+      }
+      const op = steps.length === 0 ? "" : this.operator();
+      steps.push({ op, value: this.number() });
+      if (steps.length > MAX_SIZE) this.fail("too many operators");
     }
   }
 
-  private values(): [number, number][] {
+  private operator(): Operator {
+    const sign = this.text[this.at];
+    if (sign === "&" || sign === "@") {
+      this.at++;
+      return sign;
+    }
+    if (sign !== "<" && sign !== ">") this.fail("operator expected");
+    if (this.text[++this.at] !== sign) this.fail(`a second '${sign}' was expected`);
+    this.at++;
+    return sign === "<" ? "<<" : ">>";
+  }
+
+  /** Numbers and ranges by comma, up to `&&` or the end. */
+  private values(): { values: [number, number][]; more: boolean } {
     const values: [number, number][] = [];
-    do {
-      const low = this.number();
+    for (;;) {
       this.space();
-      values.push([low, this.skip(":") ? this.number() : low]);
-      this.space();
-    } while (this.skip(","));
-    return values;
+      if (this.ended) {
+        if (values.length === 0) problem("u32: test ended with no value specified");
+        return { values, more: false };
+      }
+      if (this.text[this.at] === "&") {
+        if (this.text[++this.at] !== "&") this.fail("a second '&' was expected");
+        if (values.length === 0) this.fail("value spec missing");
+        return { values, more: true };
+      }
+      values.push(this.range(values.length > 0));
+      if (values.length > MAX_SIZE) this.fail('too many ","s');
+    }
+  }
+
+  private range(afterComma: boolean): [number, number] {
+    if (afterComma) {
+      if (this.text[this.at] !== ",") this.fail('expected "," or "&&"');
+      this.at++;
+    }
+    const low = this.number();
+    this.space();
+    if (this.text[this.at] !== ":") return [low, low];
+    this.at++;
+    return [low, this.number()];
   }
 
   private number(): number {
-    this.space();
-    const found = /^(0[xX][0-9a-fA-F]+|[0-9]+)/.exec(this.text.slice(this.at));
-    const octal = found !== null && /^0[0-7]+$/.test(found[0]);
-    const value = found === null ? -1 : octal ? Number.parseInt(found[0], 8) : Number(found[0]);
-    if (value < 0 || value > 0xffffffff) this.fail("not a number or out of range");
-    this.at += found![0].length;
-    return value;
+    const found = leadingNumber(this.text.slice(this.at));
+    if (found === null || found.value > 0xffffffff) return this.fail("not a number or out of range");
+    this.at = this.text.length - found.rest.length;
+    return found.value;
+  }
+
+  private get ended(): boolean {
+    return this.at >= this.text.length;
   }
 
   private space(): void {
-    while (this.text[this.at] === " " || this.text[this.at] === "\t" || this.text[this.at] === "\n")
-      this.at++;
-  }
-
-  private skip(word: string): boolean {
-    if (!this.text.startsWith(word, this.at)) return false;
-    this.at += word.length;
-    return true;
+    while (/\s/.test(this.text[this.at] ?? "")) this.at++;
   }
 
   private fail(what: string): never {

@@ -21,6 +21,13 @@ export type Statement =
   | { readonly kind: "expr"; readonly expr: Expr }
   | { readonly kind: "if"; readonly test: Expr; readonly yes: Statement; readonly no: Statement | null }
   | { readonly kind: "each"; readonly name: string; readonly array: string; readonly body: Statement }
+  | {
+      readonly kind: "loop";
+      readonly start: Expr | null;
+      readonly test: Expr | null;
+      readonly step: Expr | null;
+      readonly body: Statement;
+    }
   | { readonly kind: "block"; readonly body: readonly Statement[] }
   | { readonly kind: "next" | "exit" };
 
@@ -130,18 +137,32 @@ class AwkParser {
       this.at = mark;
       return { kind: "if", test, yes, no: null };
     }
-    if (this.take("for")) return this.each();
+    if (this.take("for")) return this.loop();
+    if (this.take("while")) {
+      this.need("(");
+      const test = this.expr();
+      this.need(")");
+      return { kind: "loop", start: null, test, step: null, body: this.statement() };
+    }
     if (this.take("next")) return { kind: "next" };
     if (this.take("exit")) return { kind: "exit" };
     if (this.token.text === "print" || this.token.text === "printf") return this.print();
     return { kind: "expr", expr: this.expr() };
   }
 
-  private each(): Statement {
+  private loop(): Statement {
     this.need("(");
+    if (this.tokens[this.at + 1]?.text !== "in") {
+      const part = (end: string): Expr | null => {
+        const expr = this.token.text === end ? null : this.expr();
+        this.need(end);
+        return expr;
+      };
+      const [start, test, step] = [part(";"), part(";"), part(")")];
+      return { kind: "loop", start, test, step, body: this.statement() };
+    }
     const name = this.token.text;
-    this.at++;
-    if (!this.take("in")) throw new NotModelledError("awk for (;;)");
+    this.at += 2;
     const array = this.token.text;
     this.at++;
     this.need(")");

@@ -10,6 +10,7 @@ type Value = string | number;
 
 type Flow = "on" | "next" | "exit";
 
+const MAX_TURNS = 1_000_000;
 const NUMERIC = /^\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s*$/;
 
 const toNumber = (value: Value) =>
@@ -67,6 +68,8 @@ class Awk {
           if (flow !== "on") return flow;
         }
         return "on";
+      case "loop":
+        return this.loop(statement);
       case "block":
         for (const inner of statement.body) {
           const flow = this.run(inner);
@@ -76,6 +79,17 @@ class Awk {
       default:
         return statement.kind;
     }
+  }
+
+  private loop({ start, test, step, body }: Extract<Statement, { kind: "loop" }>): Flow {
+    if (start !== null) this.value(start);
+    for (let turns = 0; test === null || isTrue(this.value(test)); turns++) {
+      if (turns === MAX_TURNS) throw new UsageError("awk: a loop without an end was stopped", 2);
+      const flow = this.run(body);
+      if (flow !== "on") return flow;
+      if (step !== null) this.value(step);
+    }
+    return "on";
   }
 
   private print(format: boolean, args: readonly Expr[]): Flow {

@@ -1,7 +1,8 @@
 /** POSIX regular expressions (XBD chapter 9) as JavaScript ones: basic, as grep and sed take them, and extended. */
 import { UsageError } from "../../../util/errors.ts";
 
-const CLASSES: Record<string, string> = {
+/** `[:NAME:]` of a bracket expression. */
+export const CLASSES: Record<string, string> = {
   alpha: "A-Za-z",
   digit: "0-9",
   alnum: "A-Za-z0-9",

@@ -1,10 +1,12 @@
 /** The text utilities by name. */
 import { awk } from "./awk.ts";
+import { cmp, dd, diff, expr } from "./compare.ts";
 import { grep } from "./grep.ts";
 import { cut, head, nl, sort, tac, tail, tr, uniq, wc } from "./lines.ts";
 import { sed } from "./sed.ts";
+import { bracket, test } from "./test.ts";
 import type { Utility } from "./utility.ts";
-import { basename, bracket, cat, column, dirname, echo, printf, seq, tee, test, yes } from "./words.ts";
+import { basename, cat, column, dirname, echo, printf, seq, tee, yes } from "./words.ts";
 
 export const UTILITIES: ReadonlyMap<string, Utility> = new Map<string, Utility>([
   ["awk", awk],
@@ -34,4 +36,8 @@ export const UTILITIES: ReadonlyMap<string, Utility> = new Map<string, Utility>(
   ["test", test],
   ["[", bracket],
   ["yes", yes],
+  ["cmp", cmp],
+  ["diff", diff],
+  ["expr", expr],
+  ["dd", dd],
 ]);

@@ -1,6 +1,7 @@
 /** What the text utilities (coreutils, grep, sed, awk) have in common: their shape and their options. */
 import type { ToolOutput } from "../../../tools/tool.ts";
 import { NotModelledError, UsageError } from "../../../util/errors.ts";
+import type { FileKind } from "../files.ts";
 
 export interface UtilityContext {
   /** What is piped in. */
@@ -8,6 +9,8 @@ export interface UtilityContext {
   /** Text of a file; throws SysError ENOENT. `-` is the standard input. */
   read(path: string): string;
   write(path: string, text: string): void;
+  /** What a name stands for; null: nothing. */
+  kind(path: string): FileKind | null;
 }
 
 /** `argv` is without the command's name. */

@@ -1,4 +1,4 @@
-/** Utilities without input: echo, printf, seq, date, basename, dirname, true, false; and test with its other name `[`. */
+/** Utilities that make text of their words: echo, printf, seq, basename, dirname; and cat, tee, column, yes. */
 import { NotModelledError, UsageError } from "../../../util/errors.ts";
 import { shellPrintf, unescapeText } from "./printf.ts";
 import { joinLines, output, type Utility, type UtilityContext } from "./utility.ts";
@@ -56,68 +56,6 @@ export const basename: Utility = (argv) => {
 
 export const dirname: Utility = (argv) =>
   output(`${argv[0].includes("/") ? argv[0].replace(/\/[^/]*$/, "") || "/" : "."}\n`);
-
-const UNARY: Record<string, (word: string, exists: (path: string) => boolean) => boolean> = {
-  "-n": (word) => word !== "",
-  "-z": (word) => word === "",
-  "-e": (word, exists) => exists(word),
-  "-f": (word, exists) => exists(word),
-  "-r": (word, exists) => exists(word),
-  "-s": (word, exists) => exists(word),
-};
-const BINARY: Record<string, (a: string, b: string) => boolean> = {
-  "=": (a, b) => a === b,
-  "==": (a, b) => a === b,
-  "!=": (a, b) => a !== b,
-  "-eq": (a, b) => Number(a) === Number(b),
-  "-ne": (a, b) => Number(a) !== Number(b),
-  "-lt": (a, b) => Number(a) < Number(b),
-  "-le": (a, b) => Number(a) <= Number(b),
-  "-gt": (a, b) => Number(a) > Number(b),
-  "-ge": (a, b) => Number(a) >= Number(b),
-};
-
-function evaluate(words: readonly string[], exists: (path: string) => boolean): boolean {
-  for (const [joint, any] of [
-    ["-o", true],
-    ["-a", false],
-  ] as const) {
-    const at = words.indexOf(joint, 1);
-    if (at <= 0 || at === words.length - 1) continue;
-    const left = evaluate(words.slice(0, at), exists);
-    const right = evaluate(words.slice(at + 1), exists);
-    return any ? left || right : left && right;
-  }
-  if (words[0] === "!") return !evaluate(words.slice(1), exists);
-  if (words.length === 0) return false;
-  if (words.length === 1) return words[0] !== "";
-  if (words.length === 2 && UNARY[words[0]] !== undefined) return UNARY[words[0]](words[1], exists);
-  const binary = words.length === 3 ? BINARY[words[1]] : undefined;
-  if (binary === undefined)
-    throw new UsageError(`bash: test: ${words[words.length > 2 ? 1 : 0]}: binary operator expected`, 2);
-  if (words[1].startsWith("-"))
-    for (const word of [words[0], words[2]])
-      if (!/^\s*[-+]?\d+\s*$/.test(word))
-        throw new UsageError(`bash: test: ${word}: integer expression expected`, 2);
-  return binary(words[0], words[2]);
-}
-
-export const test: Utility = (argv, context: UtilityContext) => {
-  const exists = (path: string): boolean => {
-    try {
-      context.read(path);
-      return true;
-    } catch {
-      return false;
-    }
-  };
-  return output("", evaluate(argv, exists) ? 0 : 1);
-};
-
-export const bracket: Utility = (argv, context) => {
-  if (argv.at(-1) !== "]") throw new UsageError("bash: [: missing `]'", 2);
-  return test(argv.slice(0, -1), context);
-};
 
 export const cat: Utility = (argv, context) => {
   const files = argv.filter((word) => word === "-" || !word.startsWith("-"));

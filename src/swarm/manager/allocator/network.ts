@@ -5,7 +5,7 @@
  */
 import type { Prng } from "../../../util/prng.ts";
 import { parseCidr, parseIp4 } from "../../../wire/address.ts";
-import { type Pins, taskPin } from "../../pins.ts";
+import type { NetworkPin, PinBook } from "../../pins.ts";
 import {
   type NetworkAttachment,
   type NetworkObject,
@@ -26,12 +26,11 @@ export class NetworkAllocator {
   private readonly store: Store;
   private readonly pools: PredefinedPools;
   private readonly prng: Prng;
-  private readonly pins: Pins;
+  private readonly pins: PinBook;
   private readonly subnets = new Map<string, Subnet>();
   private readonly vnis = new OrdinalSet(VNI_FIRST, VNI_LAST);
-  /** Pins that have been used: a pin is for the first task of its name only. */
 
-  constructor(store: Store, pools: PredefinedPools, prng: Prng, pins: Pins) {
+  constructor(store: Store, pools: PredefinedPools, prng: Prng, pins: PinBook) {
     this.store = store;
     this.pools = pools;
     this.prng = prng;
@@ -48,8 +47,8 @@ export class NetworkAllocator {
 
   /** Gives a network its subnet, gateway and VNI. False when no pool is left. */
   allocateNetwork(network: NetworkObject): boolean {
-    const pin = this.pins.networks?.[network.name];
-    const pinned = pin?.subnet === undefined ? null : parseCidr(pin.subnet);
+    const pin = this.pins.network(network.name);
+    const pinned = this.pinnedPool(pin);
     const pool = network.wantedSubnet ?? pinned ?? this.pools.take(this.takenPools());
     if (pool === null) return false;
     const subnet = new Subnet(pool.addr, pool.prefixLen);
@@ -58,8 +57,23 @@ export class NetworkAllocator {
     network.prefixLen = subnet.prefixLen;
     const wanted = network.wantedGateway;
     network.gateway = wanted !== null && subnet.takeThis(wanted) ? wanted : subnet.take(true)!;
-    network.vni = pin?.vni !== undefined && this.vnis.takeThis(pin.vni) ? pin.vni : this.vnis.take(true);
+    network.vni = this.takeVni(pin);
     return true;
+  }
+
+  private pinnedPool(pin: NetworkPin | undefined): Pool | null {
+    const pool = pin?.subnet === undefined ? null : parseCidr(pin.subnet);
+    if (pool === null || !this.overlaps(pool)) return pool;
+    this.pins.notKept(pin, ["subnet"], "another network has addresses of it");
+    return null;
+  }
+
+  private takeVni(pin: NetworkPin | undefined): number {
+    if (pin?.vni !== undefined) {
+      if (this.vnis.takeThis(pin.vni)) return pin.vni;
+      this.pins.notKept(pin, ["vni"], `another network has \`${pin.vni}\``);
+    }
+    return this.vnis.take(true);
   }
 
   releaseNetwork(network: NetworkObject): void {
@@ -81,8 +95,8 @@ export class NetworkAllocator {
     const vips: VirtualIp[] = [];
     for (const networkId of wanted) {
       const kept = service.vips.find((vip) => vip.networkId === networkId);
-      const pin = this.pins.services?.[service.spec.name]?.vips?.[this.nameOf(networkId)];
-      const addr = kept?.addr ?? this.takeAddr(networkId, pin);
+      const pin = this.pins.service(service.spec.name);
+      const addr = kept?.addr ?? this.takeAddr(networkId, pin, "vips", pin?.vips);
       if (addr !== null) vips.push({ networkId, addr });
     }
     service.vips = vips;
@@ -126,8 +140,8 @@ export class NetworkAllocator {
     }
     for (const networkId of needed) {
       if (node.attachments.has(networkId)) continue;
-      const pin = this.pins.nodes?.[node.hostname]?.lb?.[this.nameOf(networkId)];
-      const addr = this.takeAddr(networkId, pin);
+      const pin = this.pins.node(node.hostname);
+      const addr = this.takeAddr(networkId, pin, "lb", pin?.lb);
       if (addr === null) continue;
       node.attachments.set(networkId, addr);
       changed = true;
@@ -154,10 +168,10 @@ export class NetworkAllocator {
   private allocateTask(task: TaskObject): void {
     const service = this.store.services.get(task.serviceId);
     if (service === undefined) return;
-    const pin = taskPin(this.pins, task)?.addresses;
+    const pin = this.pins.task(task);
     const networks: NetworkAttachment[] = [];
     for (const networkId of this.serviceNetworks(service)) {
-      const addr = this.takeAddr(networkId, pin?.[this.nameOf(networkId)]);
+      const addr = this.takeAddr(networkId, pin, "addresses", pin?.addresses);
       if (addr === null) return;
       networks.push({ networkId, addr, prefixLen: this.subnets.get(networkId)!.prefixLen });
     }
@@ -168,23 +182,32 @@ export class NetworkAllocator {
     task.allocated = true;
   }
 
-  private takeAddr(networkId: string, pin: string | undefined): number | null {
+  /** An address of a network: the one that `pinned`, the part `key` of `pin`, names for it, when it is free. */
+  private takeAddr(
+    networkId: string,
+    pin: object | undefined,
+    key: string,
+    pinned: Readonly<Record<string, string>> | undefined,
+  ): number | null {
     const subnet = this.subnets.get(networkId);
     if (subnet === undefined) return null;
-    const wanted = pin === undefined ? null : parseIp4(pin);
-    if (wanted !== null && subnet.takeThis(wanted)) return wanted;
-    return subnet.take(true, this.pinnedAddrs(this.nameOf(networkId)));
+    const name = this.nameOf(networkId);
+    const text = pinned?.[name];
+    const wanted = text === undefined ? null : parseIp4(text);
+    if (wanted !== null) {
+      if (subnet.takeThis(wanted)) return wanted;
+      const why = subnet.contains(wanted) ? "is taken" : `is outside network \`${name}\``;
+      this.pins.notKept(pin, [key, name], `${text} ${why}`);
+    }
+    return subnet.take(true, this.pinnedAddrs(name));
   }
 
   /** Addresses that a pin keeps for somebody who may come later. */
   private pinnedAddrs(network: string): number[] {
-    const { tasks = {}, services = {}, nodes = {} } = this.pins;
-    const texts = [
-      ...Object.values(tasks).map((pin) => pin.addresses?.[network]),
-      ...Object.values(services).map((pin) => pin.vips?.[network]),
-      ...Object.values(nodes).map((pin) => pin.lb?.[network]),
-    ];
-    return texts.map((text) => (text === undefined ? null : parseIp4(text))).filter((addr) => addr !== null);
+    return this.pins
+      .addresses(network)
+      .map((text) => parseIp4(text))
+      .filter((addr) => addr !== null);
   }
 
   private releaseAddr(networkId: string, addr: number): void {
