@@ -24,6 +24,8 @@ export type CommandRunner = (argv: readonly string[]) => Program;
 export interface ContainerOptions {
   readonly id: string;
   readonly name: string;
+  /** The user gave the name. */
+  readonly named: boolean;
   readonly image: string;
   readonly spec: ImageSpec;
   /** Command words that replace the image's; empty: the image's. */

@@ -9,6 +9,7 @@ import type { Prng } from "../util/prng.ts";
 import { formatIp4 } from "../wire/address.ts";
 import { Agent } from "./agent/agent.ts";
 import { LocalDispatcher, RemoteDispatcher } from "./agent/dispatcher-client.ts";
+import { Attachers } from "./attachers.ts";
 import { Container, type ContainerOptions } from "./container.ts";
 import { Daemon } from "./daemon.ts";
 import { DockerError } from "./docker-error.ts";
@@ -24,6 +25,7 @@ import { type Certificate, ManagerPort } from "./manager/manager-port.ts";
 import { type Role, type TaskObject, taskContainerName } from "./manager/objects.ts";
 import { type Attachment, NetworkController } from "./network/controller.ts";
 import type { NetworkDb, TableWatcher } from "./network/network-db.ts";
+import { clearAttachableNetworks } from "./plain-container.ts";
 import { RegistryClient } from "./registry.ts";
 import {
   ALREADY_MEMBER,
@@ -78,6 +80,7 @@ export class Engine {
   halted = false;
   readonly daemon: Daemon;
   readonly registry: RegistryClient;
+  readonly attachers: Attachers;
   private readonly attachments = new WeakMap<Container, readonly Attachment[]>();
 
   /** `boots` counts how often the machine was started before. */
@@ -88,6 +91,7 @@ export class Engine {
     const prng = fabric.prng.stream(`engine/${machine.name}`);
     this.prng = boots === 0 ? prng : prng.stream(`boot/${boots}`);
     this.daemon = new Daemon(machine);
+    this.attachers = new Attachers(fabric.sim);
     this.registry = new RegistryClient(this.daemon, this.prng.stream("registry"));
     this.controller = new NetworkController(machine, this.prng.stream("libnetwork"), fabric.answers);
     this.id = Array.from({ length: 12 }, () => prng.text(4, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")).join(":");
@@ -193,6 +197,7 @@ export class Engine {
     membership.agent.stop();
     for (const container of [...this.containers])
       if (container.options.labels.has(TASK_LABEL)) this.dropTask(container);
+    clearAttachableNetworks(this);
     this.controller.leaveSwarm();
     this.membership = null;
     cluster.managers.delete(nodeId);
@@ -247,6 +252,7 @@ export class Engine {
     labels.set("com.docker.swarm.task.name", taskContainerName(task));
     const container = this.createContainer({
       name: taskContainerName(task),
+      named: true,
       image: withTag(spec.image),
       spec: this.findImage(spec.image)!,
       command: [...spec.command, ...spec.args],
@@ -289,9 +295,17 @@ export class Engine {
 
   /** Takes the network of a container that has ended apart. */
   releaseSandbox(container: Container): void {
-    if (container.sandbox !== null) this.controller.deleteSandbox(container.sandbox);
+    const { sandbox } = container;
+    const networks = sandbox?.endpoints.map(({ network }) => network) ?? [];
+    if (sandbox !== null) this.controller.deleteSandbox(sandbox);
+    for (const { id } of networks) this.detach(id, container);
     container.sandbox = null;
     container.mappedPorts = [];
+  }
+
+  /** The container has left a network: if the address was the swarm's, it goes back. */
+  detach(networkId: string, container: Container): void {
+    this.attachers.detach(this.membership?.agent.dispatcher ?? null, networkId, container.id);
   }
 
   removeContainer(container: Container): void {
@@ -350,7 +364,7 @@ export class Engine {
     const list = taskAttachments(task, container.shortId, networks, this.fabric.pins, this.prng);
     if (list.length > 0) return list;
     const bridge = this.controller.findNetwork("bridge")!;
-    return [{ networkId: bridge.id, addr: 0, service: null, aliases: [] }];
+    return [{ networkId: bridge.id, addr: 0, service: null, aliases: [], anonymous: true }];
   }
 
   private dropTask(container: Container): void {

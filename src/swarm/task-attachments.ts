@@ -27,6 +27,7 @@ export function taskAttachments(
         ingressPorts: ingress ? task.ports.filter((port) => port.mode === "ingress") : [],
       },
       aliases: [alias],
+      anonymous: false,
     };
   });
   if (list.length === 0) return list;

@@ -158,6 +158,25 @@ describe("a template", () => {
       "T x t-3",
     );
   });
+
+  it("knows else if, comments and the escapes of Go's strings", () => {
+    const data = { A: 1, M: { b: "x", a: "y" }, S: "" };
+    expect(renderTemplate("{{if .S}}s{{else if .A}}a{{else}}n{{end}}.", data)).toBe("a.");
+    expect(renderTemplate("{{if .S}}s{{else if .S}}a{{else}}n{{end}}.", data)).toBe("n.");
+    expect(renderTemplate('{{range .M}}{{.}}{{"\\n"}}{{end}}\\n{{/* no */}}', data)).toBe("y\nx\n\\n");
+    expect(renderTemplate('{{"\\x41\\t\\""}}', data)).toBe('A\t"');
+  });
+
+  it.each([
+    ['{{"a}}', "unterminated quoted string"],
+    ['{{"\n"}}', "unterminated quoted string"],
+    ["{{constructor}}", 'function "constructor" not defined'],
+    ["{{.constructor}}", 'map has no entry for key "constructor"'],
+    ['{{join .S ","}}', "wrong type for value"],
+    ["{{if .S}}a{{else if .S}}b", "unexpected EOF"],
+  ])("refuses %s", (template, text) => {
+    expect(() => renderTemplate(template, { S: "s" })).toThrow(text);
+  });
 });
 
 describe("a duration", () => {

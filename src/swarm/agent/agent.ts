@@ -8,15 +8,16 @@ import type { AgentLink, StatusReport } from "../manager/dispatcher.ts";
 import type { EncryptionKey } from "../manager/key-manager.ts";
 import { isTerminal, type NetworkObject, stateRank, type TaskObject } from "../manager/objects.ts";
 import type { DispatcherClient } from "./dispatcher-client.ts";
+import { NetworkAttacher } from "./network-attacher.ts";
 import { type RunnerHost, TaskRunner } from "./task-runner.ts";
 
 export class Agent implements AgentLink, RunnerHost {
   readonly engine: Engine;
   readonly nodeId: string;
   private readonly cluster: Cluster;
-  private readonly runners = new Map<string, TaskRunner>();
+  private readonly runners = new Map<string, TaskRunner | NetworkAttacher>();
   private attachments: ReadonlyMap<string, number> = new Map();
-  private readonly dispatcher: DispatcherClient;
+  readonly dispatcher: DispatcherClient;
   private stopped = false;
 
   /** `connect` gives its way to the dispatcher. */
@@ -56,18 +57,38 @@ export class Agent implements AgentLink, RunnerHost {
     if (this.stopped) return;
     this.attachments = attachments;
     this.setupIngress();
+    this.endDetached(tasks);
     for (const task of tasks) {
       const runner = this.runners.get(task.id);
       if (runner !== undefined) runner.update(task);
-      else if (task.status.state === "assigned") this.runners.set(task.id, new TaskRunner(this, task));
+      else if (task.status.state === "assigned") this.runners.set(task.id, this.newRunner(task));
       else if (task.desired === "remove") this.removed(task.id);
       else if (!isTerminal(task.status.state)) this.lost(task);
     }
   }
 
+  private newRunner(task: TaskObject): TaskRunner | NetworkAttacher {
+    return task.attachment === null ? new TaskRunner(this, task) : new NetworkAttacher(this, task);
+  }
+
+  /** The task of an attachment ends when the manager has forgotten it. */
+  private endDetached(tasks: readonly TaskObject[]): void {
+    let ended = false;
+    for (const [id, runner] of [...this.runners])
+      if (runner instanceof NetworkAttacher && !tasks.some((task) => task.id === id))
+        ended = this.runners.delete(id);
+    if (ended) this.removeUnusedNetworks();
+  }
+
   /** A task whose container died with the machine. */
-  private lost({ id, desired }: TaskObject): void {
-    if (stateRank(desired) > stateRank("running"))
+  private lost({ id, desired, attachment }: TaskObject): void {
+    if (attachment !== null)
+      this.report(id, {
+        state: "failed",
+        message: "starting",
+        err: `could not find attacher for container ${attachment.containerId} to network ${attachment.networkId}`,
+      });
+    else if (stateRank(desired) > stateRank("running"))
       this.report(id, { state: "shutdown", message: "shutdown" });
     else
       this.report(id, {

@@ -8,8 +8,10 @@ import { SysError } from "../../util/errors.ts";
 import { parseIp4 } from "../../wire/address.ts";
 import type { Daemon } from "../daemon.ts";
 import type { Cluster } from "../manager/cluster.ts";
+import { RpcError } from "../manager/control-api.ts";
 import type { AgentLink, StatusReport } from "../manager/dispatcher.ts";
 import { MANAGER_PORT, type ManagerPort } from "../manager/manager-port.ts";
+import { type AttachRequest, attachNetwork, detachNetwork } from "../manager/resource-allocator.ts";
 import type { Meanings } from "../wire/meanings.ts";
 import { dialStream, type StreamEnd } from "../wire/secure-stream.ts";
 
@@ -25,7 +27,9 @@ const HEARTBEAT = [88, 98] as const;
 /** What HTTP/2 asks after an answer, to measure the way. */
 const PING = [69, 39] as const;
 const REPORT = [312, 165] as const;
+const ATTACH = [236, 105] as const;
 const GOODBYE_BYTES = 69;
+const SESSION_POLL_NS = 100_000_000;
 const KEYS_BYTES = 350;
 const ASSIGNMENTS_BYTES = 350;
 const TASK_BYTES = 1450;
@@ -41,6 +45,9 @@ export interface DispatcherClient {
   halt(): void;
   report(taskId: string, status: StatusReport): void;
   taskRemoved(taskId: string): void;
+  /** Asks for an address for a container; the id of its task. RpcError, or ETIMEDOUT when nobody answers until then. */
+  attachNetwork(request: AttachRequest, deadlineNs: number): Co<string>;
+  detachNetwork(taskId: string): void;
 }
 
 /** That of a manager's own agent. */
@@ -75,6 +82,20 @@ export class LocalDispatcher implements DispatcherClient {
   taskRemoved(taskId: string): void {
     this.cluster.dispatcher.taskRemoved(taskId);
   }
+
+  *attachNetwork(request: AttachRequest): Co<string> {
+    yield* sleep(0);
+    return granted(attachNetwork(this.cluster, this.nodeId, request));
+  }
+
+  detachNetwork(taskId: string): void {
+    detachNetwork(this.cluster, taskId);
+  }
+}
+
+function granted(answer: string | RpcError): string {
+  if (answer instanceof RpcError) throw answer;
+  return answer;
 }
 
 type Deed = (port: ManagerPort) => void;
@@ -122,6 +143,20 @@ export class RemoteDispatcher implements DispatcherClient {
 
   taskRemoved(taskId: string): void {
     this.say((port) => port.cluster.dispatcher.taskRemoved(taskId));
+  }
+
+  *attachNetwork(request: AttachRequest, deadlineNs: number): Co<string> {
+    const { sim } = this.daemon.machine.kernel;
+    while (this.stream === null) {
+      if (sim.now >= deadlineNs) throw new SysError("ETIMEDOUT");
+      yield* sleep(SESSION_POLL_NS);
+    }
+    const serve = (port: ManagerPort): string | RpcError => attachNetwork(port.cluster, this.nodeId, request);
+    return granted(yield* this.stream.call(...ATTACH, serve, deadlineNs - sim.now));
+  }
+
+  detachNetwork(taskId: string): void {
+    this.say((port) => detachNetwork(port.cluster, taskId));
   }
 
   private say(deed: Deed): void {

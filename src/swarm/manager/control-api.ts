@@ -17,6 +17,7 @@ export type RpcCode =
   | "NotFound"
   | "AlreadyExists"
   | "FailedPrecondition"
+  | "PermissionDenied"
   | "Unimplemented"
   | "Unknown";
 

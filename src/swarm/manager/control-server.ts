@@ -253,8 +253,9 @@ export class ControlServer implements ControlApi {
     store.changed();
   }
 
+  /** Those that run something: a task that holds an address for a plain container is not shown. */
   listTasks(): readonly TaskObject[] {
-    return [...this.cluster.store.tasks.values()];
+    return [...this.cluster.store.tasks.values()].filter((task) => task.attachment === null);
   }
 
   private checkSpec(spec: ServiceSpec, ownId: string): void {

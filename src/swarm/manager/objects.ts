@@ -169,6 +169,14 @@ export interface NetworkAttachment {
   readonly prefixLen: number;
 }
 
+/** What a container outside of the services asks for: an address on an attachable network (api NetworkAttachmentSpec). */
+export interface AttachmentSpec {
+  readonly containerId: string;
+  readonly networkId: string;
+  /** int32; 0: the allocator chooses. */
+  readonly addr: number;
+}
+
 export interface TaskStatus {
   state: TaskState;
   message: string;
@@ -202,6 +210,8 @@ export interface TaskObject extends Meta {
   vips: readonly VirtualIp[];
   endpointMode: "vip" | "dnsrr";
   allocated: boolean;
+  /** null for tasks of services. */
+  readonly attachment: AttachmentSpec | null;
 }
 
 /** `web.1.<task id>`, for global services `web.<node id>.<task id>`. */

@@ -69,6 +69,13 @@ export class BridgeDriver {
     this.bridges.delete(network.id);
   }
 
+  /** Takes one address: whether it is of the network and was free. */
+  reserveAddress(network: LocalNetwork, addr: number): "taken" | "outside" | "ok" {
+    const { subnet } = this.bridges.get(network.id)!;
+    if (!subnet.contains(addr)) return "outside";
+    return subnet.takeThis(addr) ? "ok" : "taken";
+  }
+
   /** The lowest free address; null when there is none. */
   requestAddress(network: LocalNetwork): number | null {
     return this.bridges.get(network.id)!.subnet.take(false);
@@ -137,4 +144,11 @@ export class BridgeDriver {
       masquerade: true,
     };
   }
+}
+
+/** Options of a bridge that the engine makes by itself, by their full names. */
+export function bridgeOptions(options: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(options).map(([key, value]) => [`com.docker.network.bridge.${key}`, value]),
+  );
 }

@@ -6,6 +6,7 @@ import type { Co } from "../../host/process.ts";
 import type { Binding, LoadBalancers } from "./load-balancer.ts";
 import type { EndpointRecord, NetworkDb, PeerRecord, TableEvent, TableWatcher } from "./network-db.ts";
 import type { OverlayDriver } from "./overlay-driver.ts";
+import { nameEndpoint, type ServiceRecords } from "./service-records.ts";
 import type { Endpoint, LocalNetwork } from "./types.ts";
 
 /**
@@ -19,12 +20,13 @@ export interface AgentHost {
   readonly overlay: OverlayDriver | null;
   readonly balancers: LoadBalancers;
   findNetwork(id: string): LocalNetwork | null;
+  records(networkId: string): ServiceRecords;
 }
 
 export class ClusterAgent implements TableWatcher {
   readonly db: NetworkDb;
-  /** Load-balancer endpoints of other nodes, for `docker network inspect -v`: by network, then endpoint. */
-  readonly remoteBalancers = new Map<string, Map<string, EndpointRecord>>();
+  /** Endpoints of other nodes outside of the services, for `docker network inspect -v`: by network, then endpoint. */
+  readonly plainEndpoints = new Map<string, Map<string, EndpointRecord>>();
   /** Tunnel endpoint behind each remote endpoint. */
   readonly hosts = new Map<string, number>();
   /** Names of backends for `docker network inspect -v`. */
@@ -42,7 +44,7 @@ export class ClusterAgent implements TableWatcher {
 
   leaveNetwork(id: string): void {
     this.db.leaveNetwork(id);
-    this.remoteBalancers.delete(id);
+    this.plainEndpoints.delete(id);
   }
 
   leave(): void {
@@ -59,7 +61,9 @@ export class ClusterAgent implements TableWatcher {
    * the one after it may, or null when there was none left.
    */
   enableNext(sandbox: { readonly endpoints: readonly Endpoint[] }): number | null {
-    const endpoint = sandbox.endpoints.find((ep) => ep.network.driver === "overlay" && !ep.serviceEnabled);
+    const endpoint = sandbox.endpoints.find(
+      (ep) => ep.network.driver === "overlay" && !ep.serviceEnabled && ep.dnsName !== "",
+    );
     if (endpoint === undefined) return null;
     endpoint.serviceEnabled = true;
     const record = recordOf(endpoint, false);
@@ -67,7 +71,7 @@ export class ClusterAgent implements TableWatcher {
     if (endpoint.service !== null) {
       this.backends.set(endpoint.id, record);
       first = this.host.balancers.add(bindingOf(endpoint.network.id, endpoint.id, record));
-    }
+    } else nameEndpoint(this.host.records(endpoint.network.id), endpoint, true);
     this.db.create("endpoint_table", endpoint.network.id, endpoint.id, record);
     return first ? FIRST_BACKEND_NS : 0;
   }
@@ -92,6 +96,7 @@ export class ClusterAgent implements TableWatcher {
       this.backends.delete(id);
       if (endpoint.service !== null)
         this.host.balancers.remove(bindingOf(network.id, id, recordOf(endpoint, true)), true);
+      else nameEndpoint(this.host.records(network.id), endpoint, false);
     }
     this.db.remove("overlay_peer_table", network.id, id);
   }
@@ -114,7 +119,7 @@ export class ClusterAgent implements TableWatcher {
 
   private endpointEvent({ kind, networkId, key }: TableEvent, record: EndpointRecord): void {
     if (record.serviceId === "") {
-      this.balancerEvent(kind, networkId, key, record);
+      this.plainEvent(kind, networkId, key, record);
       return;
     }
     const binding = bindingOf(networkId, key, record);
@@ -128,26 +133,25 @@ export class ClusterAgent implements TableWatcher {
     }
   }
 
-  private balancerEvent(
-    kind: TableEvent["kind"],
-    networkId: string,
-    key: string,
-    record: EndpointRecord,
-  ): void {
-    let known = this.remoteBalancers.get(networkId);
+  /** A load balancer of the ingress network, or a container that is no task. */
+  private plainEvent(kind: TableEvent["kind"], networkId: string, key: string, record: EndpointRecord): void {
+    let known = this.plainEndpoints.get(networkId);
     if (known === undefined) {
       known = new Map();
-      this.remoteBalancers.set(networkId, known);
+      this.plainEndpoints.set(networkId, known);
     }
     if (kind === "delete") known.delete(key);
     else known.set(key, record);
+    const { name, taskAliases, endpointIp } = record;
+    const named = { id: key, dnsName: name, aliases: taskAliases, addr: endpointIp };
+    nameEndpoint(this.host.records(networkId), named, kind !== "delete");
   }
 }
 
 function recordOf(endpoint: Endpoint, serviceDisabled: boolean): EndpointRecord {
   const { service } = endpoint;
   return {
-    name: endpoint.name,
+    name: endpoint.dnsName,
     serviceId: service?.serviceId ?? "",
     serviceName: service?.serviceName ?? "",
     virtualIp: service?.virtualIp ?? 0,

@@ -11,7 +11,7 @@ import { localPools, type Pool, type PredefinedPools } from "../manager/allocato
 import { type EncryptionKey, SUBSYSTEM_IPSEC } from "../manager/key-manager.ts";
 import type { NetworkObject, PortConfig } from "../manager/objects.ts";
 import type { AnswerOrder } from "./answer-order.ts";
-import { BridgeDriver } from "./bridge-driver.ts";
+import { BridgeDriver, bridgeOptions } from "./bridge-driver.ts";
 import { ClusterAgent } from "./cluster-agent.ts";
 import { DockerProxies } from "./docker-proxy.ts";
 import { IngressPorts } from "./ingress.ts";
@@ -19,10 +19,11 @@ import { setupChains } from "./iptables-setup.ts";
 import { KeyRing } from "./key-ring.ts";
 import { applyTweaks, type LoadBalancerHost, LoadBalancers } from "./load-balancer.ts";
 import type { NetworkDb, TableWatcher } from "./network-db.ts";
-import { OverlayDriver, VXLAN_ID_LIST } from "./overlay-driver.ts";
+import { OverlayDriver } from "./overlay-driver.ts";
 import type { ResolverHost } from "./resolver.ts";
 import { Sandbox } from "./sandbox.ts";
-import { type ResolverNetwork, ServiceRecords } from "./service-records.ts";
+import { nameEndpoint, type ResolverNetwork, ServiceRecords } from "./service-records.ts";
+import { swarmNetwork } from "./swarm-network.ts";
 import { Endpoint, type LocalNetwork, type ServiceInfo } from "./types.ts";
 
 const GW_BRIDGE = "docker_gwbridge";
@@ -31,10 +32,12 @@ const LB_KEY_PREFIX = "lb_";
 /** One network that a container is to join. */
 export interface Attachment {
   readonly networkId: string;
-  /** int32; 0: the driver chooses (bridges). */
+  /** int32; 0: the driver chooses (bridges). One of a bridge is reserved before. */
   readonly addr: number;
   readonly service: ServiceInfo | null;
   readonly aliases: readonly string[];
+  /** The name of the container says nothing to others. */
+  readonly anonymous: boolean;
 }
 
 /** This node's place in a swarm, as its networks need it. */
@@ -146,24 +149,7 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
     const lock = this.joining.get(object.id);
     if (lock !== undefined) yield* waitFor(lock);
     if (this.overlay === null || this.findNetwork(object.id) !== null) return;
-    const network: LocalNetwork = {
-      id: object.id,
-      name: object.name,
-      driver: "overlay",
-      scope: "swarm",
-      ingress: object.ingress,
-      internal: object.internal,
-      attachable: object.attachable,
-      createdNs: this.now,
-      subnet: object.subnet,
-      prefixLen: object.prefixLen,
-      gateway: object.gateway,
-      showGateway: true,
-      options: new Map([[VXLAN_ID_LIST, String(object.vni)], ...object.options]),
-      labels: object.labels,
-      endpoints: [],
-      bridge: "",
-    };
+    const network = swarmNetwork(object, this.now);
     this.networks.push(network);
     this.overlay.createNetwork(network);
     const made = new WaitQueue();
@@ -193,20 +179,30 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
   createSandbox(containerId: string, containerName: string, attachments: readonly Attachment[]): Sandbox {
     const sandbox = new Sandbox(this.machine, this, newHexId(this.prng), containerId, "container");
     this.sandboxes.push(sandbox);
-    for (const { networkId, addr, service, aliases } of attachments) {
-      const network = this.findNetwork(networkId)!;
-      const ip = network.driver === "bridge" ? this.bridge.requestAddress(network)! : addr;
-      this.join(
-        sandbox,
-        new Endpoint(newHexId(this.prng), containerName, network, ip, false, service, aliases),
-      );
-    }
+    for (const attachment of attachments) this.connect(sandbox, containerName, attachment);
     return sandbox;
+  }
+
+  /** Joins a container to one more network. */
+  connect(sandbox: Sandbox, containerName: string, attachment: Attachment): void {
+    const { networkId, addr, service, aliases, anonymous } = attachment;
+    const network = this.findNetwork(networkId)!;
+    const ip = addr === 0 ? this.bridge.requestAddress(network)! : addr;
+    const id = newHexId(this.prng);
+    this.join(sandbox, new Endpoint(id, containerName, network, ip, false, service, aliases, anonymous));
+  }
+
+  /** The container leaves one network and keeps the others. */
+  disconnect(sandbox: Sandbox, endpoint: Endpoint): void {
+    const before = sandbox.gatewayEndpoint();
+    this.leave(sandbox, endpoint);
+    this.settleGateway(sandbox, before);
   }
 
   /** Publishes host ports of a container on the network that gives it its gateway. Null when a port is taken. */
   mapPorts(sandbox: Sandbox, ports: readonly PortConfig[]): PortConfig[] | null {
     const endpoint = sandbox.gatewayEndpoint();
+    sandbox.published = ports;
     if (endpoint === null || ports.length === 0) return [];
     const mapped = this.bridge.mapPorts(endpoint, ports);
     if (mapped === null || mapped.every((port) => this.proxies.start(port, endpoint.addr))) return mapped;
@@ -278,23 +274,41 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
     const ns = sandbox.createNs(network.ingress ? "ingress_sbox" : `lb-${network.name}`);
     if (this.ipvsLoaded) applyTweaks(ns);
     const name = `${network.name}-endpoint`;
-    this.join(sandbox, new Endpoint(newHexId(this.prng), name, network, addr, true, null, []));
+    const endpointId = newHexId(this.prng);
+    this.join(sandbox, new Endpoint(endpointId, name, network, addr, true, null, [], !network.ingress));
     this.balancers.populate(network.id);
     this.agent!.enableNext(sandbox);
   }
 
   private join(sandbox: Sandbox, endpoint: Endpoint): void {
     const { network } = endpoint;
+    const before = sandbox.gatewayEndpoint();
     network.endpoints.push(endpoint);
     if (network.driver === "bridge") {
       this.bridge.createEndpoint(endpoint);
+      nameEndpoint(this.records(network.id), endpoint, true);
       sandbox.join(endpoint);
     } else {
       const record = this.overlay!.join(endpoint);
       sandbox.join(endpoint);
       this.agent!.publishPeer(endpoint, record);
     }
-    if (sandbox.needsDefaultGateway()) this.joinGatewayBridge(sandbox);
+    this.settleGateway(sandbox, before);
+  }
+
+  /** docker_gwbridge is there for who has no other way out; published ports and the default route follow the gateway. */
+  private settleGateway(sandbox: Sandbox, before: Endpoint | null): void {
+    const own = sandbox.endpoints.find((endpoint) => endpoint.isGatewayBridge);
+    const needed = sandbox.needsDefaultGateway();
+    if (needed && own === undefined) {
+      this.joinGatewayBridge(sandbox);
+      return;
+    }
+    if (!needed && own !== undefined) this.leave(sandbox, own);
+    sandbox.updateGateway();
+    if (sandbox.published.length === 0 || before === sandbox.gatewayEndpoint()) return;
+    if (before !== null && before.dev !== null) this.unmapPorts(before);
+    this.mapPorts(sandbox, sandbox.published);
   }
 
   private leave(sandbox: Sandbox, endpoint: Endpoint): void {
@@ -303,6 +317,7 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
     sandbox.leave(endpoint);
     if (network.driver === "bridge") {
       this.unmapPorts(endpoint);
+      nameEndpoint(this.records(network.id), endpoint, false);
       this.bridge.deleteEndpoint(endpoint);
     } else this.overlay!.leave(endpoint);
     const i = network.endpoints.indexOf(endpoint);
@@ -318,10 +333,8 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
     const network = this.findNetwork(GW_BRIDGE) ?? this.createGatewayBridge();
     const suffix = sandbox.containerId.length <= 12 ? sandbox.containerId : sandbox.id.slice(0, 12);
     const addr = this.bridge.requestAddress(network)!;
-    this.join(
-      sandbox,
-      new Endpoint(newHexId(this.prng), `gateway_${suffix}`, network, addr, false, null, []),
-    );
+    const id = newHexId(this.prng);
+    this.join(sandbox, new Endpoint(id, `gateway_${suffix}`, network, addr, false, null, [], true));
   }
 
   private createGatewayBridge(): LocalNetwork {
@@ -343,7 +356,13 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
     const pool = wanted ?? this.pools.take(taken);
     if (pool === null) return null;
     const gateway = wanted?.gateway ?? (pool.addr + 1) | 0;
-    const network = this.addNetwork(name, "bridge", options, { ...pool, gateway, device, internal });
+    const network = this.addNetwork(name, "bridge", options, {
+      ...pool,
+      gateway,
+      device,
+      internal,
+      given: wanted !== null,
+    });
     this.bridge.createNetwork(network, icc);
     return network;
   }
@@ -352,7 +371,7 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
     name: string,
     driver: LocalNetwork["driver"],
     options: Record<string, string>,
-    bridge?: Pool & { gateway: number; device: string; internal: boolean },
+    bridge?: Pool & { gateway: number; device: string; internal: boolean; given: boolean },
   ): LocalNetwork {
     const id = newHexId(this.prng);
     const network: LocalNetwork = {
@@ -367,6 +386,7 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
       subnet: bridge?.addr ?? 0,
       prefixLen: bridge?.prefixLen ?? 0,
       gateway: bridge?.gateway ?? 0,
+      subnetGiven: bridge?.given ?? false,
       showGateway: name !== "bridge",
       options: new Map(Object.entries(options)),
       labels: new Map(),
@@ -376,10 +396,4 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
     this.networks.push(network);
     return network;
   }
-}
-
-function bridgeOptions(options: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(options).map(([key, value]) => [`com.docker.network.bridge.${key}`, value]),
-  );
 }

@@ -153,14 +153,23 @@ export class EmbeddedResolver {
     const query = decodeDns(data);
     if (query === null || query.questions.length === 0) return;
     const answer = this.answer(query);
-    if (answer !== null) this.udp.send(fitting(answer, udpLimit(query)), saddr, sport);
+    if (answer !== null) this.reply(fitting(answer, udpLimit(query)), saddr, sport);
     else this.work((process) => this.forwardUdp(process, data, saddr, sport));
   }
 
   private *forwardUdp(process: Process, query: Uint8Array, addr: number, port: number): Co<number> {
     const answer = yield* this.forward(process, query, false);
-    if (answer !== null) this.udp.send(answer, addr, port);
+    if (answer !== null) this.reply(answer, addr, port);
     return 0;
+  }
+
+  /** An answer that the kernel refuses is lost. */
+  private reply(answer: Uint8Array, addr: number, port: number): void {
+    try {
+      this.udp.send(answer, addr, port);
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+    }
   }
 
   private *serveTcp(process: Process): Co<number> {

@@ -5,7 +5,8 @@
  */
 import type { Machine } from "../../host/machine.ts";
 import type { NetNs } from "../../net/core/net-ns.ts";
-import { routeAdd } from "../../net/ctl/route.ts";
+import { routeAdd, routeDel } from "../../net/ctl/route.ts";
+import type { PortConfig } from "../manager/objects.ts";
 import { addInterface, setupNamespace } from "./links.ts";
 import { EmbeddedResolver, type ResolverHost } from "./resolver.ts";
 import { addRedirectRules, setupResolverRules } from "./sandbox-rules.ts";
@@ -30,6 +31,10 @@ export class Sandbox {
   private readonly names: ResolverHost;
   private resolver: EmbeddedResolver | null = null;
   private nextInterface = 0;
+  /** The endpoint that the default route leads to. */
+  private via: Endpoint | null = null;
+  /** Ports of the container that are to be open on the host. */
+  published: readonly PortConfig[] = [];
 
   constructor(
     machine: Machine,
@@ -78,7 +83,7 @@ export class Sandbox {
   needsDefaultGateway(): boolean {
     if (this.loadBalancer && !this.ingress) return false;
     const outward = this.endpoints.filter(
-      (endpoint) => !endpoint.network.internal && endpoint.network.prefixLen > 0,
+      ({ network, isGatewayBridge }) => !isGatewayBridge && !network.internal && network.prefixLen > 0,
     );
     return outward.length > 0 && outward.every((endpoint) => endpoint.gateway === 0);
   }
@@ -91,13 +96,22 @@ export class Sandbox {
     this.ns = null;
   }
 
+  /** The default route follows the first endpoint that has a gateway. */
+  updateGateway(): void {
+    const { ns, via } = this;
+    const next = this.gatewayEndpoint();
+    if (ns === null || next === via) return;
+    if (via !== null && via.dev !== null) routeDel(ns, defaultRoute(via));
+    if (next !== null) routeAdd(ns, defaultRoute(next));
+    this.via = next;
+  }
+
   private populate(endpoint: Endpoint): void {
     const ns = this.ns!;
     if (this.resolver === null && endpoint.network.name !== "bridge") this.startResolver(ns);
     const { addr, network, dev } = endpoint;
     addInterface(dev!, ns, `eth${this.nextInterface++}`, { addr, prefixLen: network.prefixLen, macLo: addr });
-    if (endpoint.gateway !== 0 && this.gatewayEndpoint() === endpoint)
-      routeAdd(ns, { dst: 0, dstLen: 0, gateway: endpoint.gateway, dev: dev! });
+    if (this.gatewayEndpoint() === endpoint) this.updateGateway();
     const ports = endpoint.service?.ingressPorts ?? [];
     if (network.ingress && !this.loadBalancer) addRedirectRules(ns, addr, ports);
   }
@@ -106,4 +120,8 @@ export class Sandbox {
     this.resolver = new EmbeddedResolver(this.machine, ns, this.names, this);
     setupResolverRules(ns, this.resolver.udpPort, this.resolver.tcpPort);
   }
+}
+
+function defaultRoute({ gateway, dev }: Endpoint) {
+  return { dst: 0, dstLen: 0, gateway, dev: dev! };
 }

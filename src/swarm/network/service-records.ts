@@ -50,6 +50,24 @@ export class ServiceRecords {
   }
 }
 
+/** An endpoint that is no part of a service, by its names. */
+export interface NamedEndpoint {
+  readonly id: string;
+  /** "" when it has none. */
+  readonly dnsName: string;
+  readonly aliases: readonly string[];
+  readonly addr: number;
+}
+
+/** The names of an endpoint outside of the services come or go (addContainerNameResolution, updateSvcRecord). */
+export function nameEndpoint(records: ServiceRecords, endpoint: NamedEndpoint, add: boolean): void {
+  const { id, dnsName, aliases, addr } = endpoint;
+  if (dnsName === "") return;
+  for (const [name, pointer] of [[dnsName, true] as const, ...aliases.map((a) => [a, false] as const)])
+    if (add) records.add(name, addr, id, pointer);
+    else records.remove(name, addr, id, pointer);
+}
+
 /** A network as the resolver of one sandbox sees it. */
 export interface ResolverNetwork {
   readonly name: string;

@@ -15,6 +15,8 @@ export interface LocalNetwork {
   readonly subnet: number;
   readonly prefixLen: number;
   readonly gateway: number;
+  /** The user gave the subnet, so a container may ask for an address of it. */
+  readonly subnetGiven: boolean;
   /** The gateway was given, so inspect shows it. */
   readonly showGateway: boolean;
   readonly options: ReadonlyMap<string, string>;
@@ -41,6 +43,8 @@ export class Endpoint {
   readonly loadBalancer: boolean;
   readonly service: ServiceInfo | null;
   readonly aliases: readonly string[];
+  /** Its name says nothing to others: its first alias stands for it, if it has one. */
+  readonly anonymous: boolean;
   /** Ports of the container published on the host, with the ports that were chosen. */
   portMappings: PortConfig[] = [];
   /** The container's end of the veth pair, from the driver's join on. */
@@ -58,6 +62,7 @@ export class Endpoint {
     loadBalancer: boolean,
     service: ServiceInfo | null,
     aliases: readonly string[],
+    anonymous = false,
   ) {
     this.id = id;
     this.name = name;
@@ -66,6 +71,12 @@ export class Endpoint {
     this.loadBalancer = loadBalancer;
     this.service = service;
     this.aliases = aliases;
+    this.anonymous = anonymous;
+  }
+
+  /** What others may call it; "" when nothing. */
+  get dnsName(): string {
+    return this.anonymous ? (this.aliases[0] ?? "") : this.name;
   }
 
   get isGatewayBridge(): boolean {

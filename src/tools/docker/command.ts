@@ -1,5 +1,6 @@
 /** What the subcommands of docker have in common. */
 import type { Co } from "../../host/process.ts";
+import type { Container } from "../../swarm/container.ts";
 import { DockerError, NoSuchObjectError } from "../../swarm/docker-error.ts";
 import { type Engine, engineOf } from "../../swarm/engine.ts";
 import { RpcError } from "../../swarm/manager/control-api.ts";
@@ -40,6 +41,13 @@ export function daemonError(error: unknown): string {
 export function dockerContext(tool: ToolContext): DockerContext | null {
   const engine = engineOf(tool.machine);
   return engine === null ? null : { engine, tool, now: tool.machine.kernel.sim.now };
+}
+
+/** A container of this engine by id, unique prefix or name; DockerError when there is none. */
+export function need(reference: string, { engine }: DockerContext): Container {
+  const container = engine.findContainer(reference);
+  if (container === null) throw new DockerError(`No such container: ${reference}`);
+  return container;
 }
 
 /**

@@ -4,7 +4,7 @@ import type { Container } from "../../swarm/container.ts";
 import { DockerError } from "../../swarm/docker-error.ts";
 import { withTag } from "../../swarm/images.ts";
 import type { PortConfig } from "../../swarm/manager/objects.ts";
-import type { LocalNetwork } from "../../swarm/network/types.ts";
+import { startOnNetwork } from "../../swarm/plain-container.ts";
 import { NotModelledError } from "../../util/errors.ts";
 import type { ToolOutput } from "../tool.ts";
 import {
@@ -14,13 +14,14 @@ import {
   filterMap,
   forEachName,
   labelMap,
+  need,
   ok,
   passes,
 } from "./command.ts";
-import type { Flags } from "./flags.ts";
 import { checkVolumes, Foreground } from "./foreground.ts";
 import { humanDuration } from "./human.ts";
 import { randomName } from "./names.ts";
+import { networkRequest } from "./network-connect.ts";
 import { parsePort } from "./port-option.ts";
 import { type Column, ellipsis, renderTable } from "./table.ts";
 import { userlandOf } from "./userland.ts";
@@ -95,12 +96,6 @@ function hasLabel(container: Container, text: string): boolean {
   const i = text.indexOf("=");
   const value = container.options.labels.get(i < 0 ? text : text.slice(0, i));
   return value !== undefined && (i < 0 || value === text.slice(i + 1));
-}
-
-function need(reference: string, { engine }: DockerContext): Container {
-  const container = engine.findContainer(reference);
-  if (container === null) throw new DockerError(`No such container: ${reference}`);
-  return container;
 }
 
 export const exec: DockerCommand = {
@@ -224,7 +219,9 @@ export const run: DockerCommand = {
     "volume,v=",
     "mount=!",
     "link=!",
-    "ip=!",
+    "ip=",
+    "network-alias=",
+    "net-alias=",
     "publish-all,P!",
     "entrypoint=!",
   ],
@@ -245,8 +242,7 @@ export const run: DockerCommand = {
     if (!detached && command.length === 0 && spec.http + spec.udpEcho > 0)
       throw new NotModelledError("docker run of a server without -d");
     const foreground = new Foreground();
-    const network = bridgeNetwork(flags, context);
-    if (typeof network === "string") return failed(`docker: Error response from daemon: ${network}.`, 125);
+    const request = networkRequest(flags, flags.get("network", flags.get("net", "bridge")));
     const name = flags.get("name", randomName(engine.prng));
     const taken = engine.findContainer(name);
     if (taken !== null && taken.name === name)
@@ -256,6 +252,7 @@ export const run: DockerCommand = {
       );
     const container = engine.createContainer({
       name,
+      named: flags.has("name"),
       image,
       spec,
       command,
@@ -271,32 +268,26 @@ export const run: DockerCommand = {
         .sort((a, b) => (portName(a) < portName(b) ? -1 : 1)),
       autoRemove: flags.on("rm"),
     });
-    engine.attach(container, [{ networkId: network.id, addr: 0, service: null, aliases: [] }]);
+    container.networkNames = [request.target];
     yield* sleep(START_NS);
     container.onExit = () => {
       engine.releaseSandbox(container);
       if (container.options.autoRemove) engine.removeContainer(container);
     };
-    const error = engine.startContainer(container);
-    if (error !== null)
-      return failed(`docker: Error response from daemon: ${error}.`, 125, `${container.id}\n`);
+    try {
+      yield* startOnNetwork(engine, container, request);
+    } catch (error) {
+      if (!(error instanceof DockerError)) throw error;
+      if (container.options.autoRemove) engine.removeContainer(container);
+      const id = detached ? `${container.id}\n` : "";
+      return failed(`docker: Error response from daemon: ${error.message}.`, 125, id);
+    }
     return detached ? ok(`${container.id}\n`) : yield* foreground.run(container, context);
   },
 };
 
 /** A port as the client names it; its request holds them in the order of their names. */
 const portName = ({ targetPort, protocol }: PortConfig): string => `${targetPort}/${protocol}`;
-
-/** The network of a container, or why the engine does not start it. */
-function bridgeNetwork(flags: Flags, { engine }: DockerContext): LocalNetwork | string {
-  const name = flags.get("network", flags.get("net", "bridge"));
-  const network = engine.controller.findNetwork(name === "default" ? "bridge" : name);
-  if (network === null) return `network ${name} not found`;
-  if (network.driver === "overlay" && !network.attachable)
-    return `Could not attach to network ${name}: rpc error: code = PermissionDenied desc = network ${name} not manually attachable`;
-  if (network.driver !== "bridge") throw new NotModelledError(`docker run --network ${name}`);
-  return network;
-}
 
 interface ImageRow {
   readonly repository: string;

@@ -8,6 +8,7 @@ import { checkFlagValues } from "./flag-values.ts";
 import { type Flags, parseFlags } from "./flags.ts";
 import { containerInspect, inspect, serviceInspect } from "./inspect.ts";
 import { networkCreate, networkInspect, networkLs, networkPrune, networkRm } from "./network.ts";
+import { networkConnect, networkDisconnect } from "./network-connect.ts";
 import { nodeDemote, nodeInspect, nodeLs, nodePromote, nodePs, nodeRm, nodeUpdate } from "./node.ts";
 import {
   serviceCreate,
@@ -46,6 +47,8 @@ const GROUPS: Readonly<Record<string, Group>> = {
     rm: networkRm,
     remove: networkRm,
     prune: networkPrune,
+    connect: networkConnect,
+    disconnect: networkDisconnect,
   },
   service: {
     create: serviceCreate,

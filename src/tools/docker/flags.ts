@@ -75,7 +75,7 @@ export function parseFlags(spec: CommandSpec, argv: readonly string[]): Flags {
     else if (word.length > 1 && word.startsWith("-")) i = shortFlags(spec, flags, result, word, argv, i);
     else {
       result.args.push(word);
-      if (spec.stopAtArgument === true && result.args.length >= spec.min) {
+      if (spec.stopAtArgument === true) {
         result.args.push(...argv.slice(i));
         break;
       }

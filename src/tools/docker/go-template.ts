@@ -38,8 +38,7 @@ const OMITTED: ReadonlyMap<string, unknown> = new Map<string, unknown>([
 
 /** The text that `template` makes of `data`. UsageError with the words of Docker when it cannot. */
 export function renderTemplate(template: string, data: unknown): string {
-  const unescaped = template.replaceAll("\\n", "\n").replaceAll("\\t", "\t");
-  const tokens = unescaped.split(/(\{\{-?.*?-?\}\})/s);
+  const tokens = template.split(/(\{\{-?.*?-?\}\})/s);
   const position = { at: 0 };
   const nodes = parse(trimmed(tokens), position, false);
   return run(nodes, { dot: data, root: data, vars: new Map() });
@@ -80,22 +79,48 @@ function parse(tokens: readonly string[], position: { at: number }, inBlock: boo
       return nodes;
     }
     position.at++;
+    if (words.startsWith("/*") && words.endsWith("*/")) continue;
     if (head !== "range" && head !== "if" && head !== "with") {
       nodes.push({ kind: "pipe", words });
       continue;
     }
-    const body = parse(tokens, position, true);
-    let other: Node[] = [];
-    if (/^\{\{-?\s*else/.test(tokens[position.at] ?? "")) {
-      position.at++;
-      other = parse(tokens, position, true);
-    }
-    if (position.at >= tokens.length) fail("unexpected EOF");
-    position.at++;
-    nodes.push({ kind: "block", head, words: words.slice(head.length).trim(), body, other });
+    nodes.push(parseBlock(head, words, tokens, position));
   }
   if (inBlock) fail("unexpected EOF");
   return nodes;
+}
+
+/** What stands between `range`, `if` or `with` and its `end`; `{{else if X}}` opens a block that ends with the outer one. */
+function parseBlock(head: string, words: string, tokens: readonly string[], position: { at: number }): Node {
+  const body = parse(tokens, position, true);
+  let other: Node[] = [];
+  const otherwise = /^\{\{-?\s*else\s*(.*?)\s*-?\}\}$/s.exec(tokens[position.at] ?? "");
+  if (otherwise !== null) {
+    position.at++;
+    const chained = otherwise[1];
+    if (chained !== "")
+      return {
+        kind: "block",
+        head,
+        words: rest(words, head),
+        body,
+        other: [chain(chained, tokens, position)],
+      };
+    other = parse(tokens, position, true);
+  }
+  if (position.at >= tokens.length) fail("unexpected EOF");
+  position.at++;
+  return { kind: "block", head, words: rest(words, head), body, other };
+}
+
+function chain(words: string, tokens: readonly string[], position: { at: number }): Node {
+  const head = words.split(/\s+/)[0];
+  if (head !== "if" && head !== "with") fail(`unexpected <${head}> in else`);
+  return parseBlock(head, words, tokens, position);
+}
+
+function rest(words: string, head: string): string {
+  return words.slice(head.length).trim();
 }
 
 function run(nodes: readonly Node[], scope: Scope): string {
@@ -148,7 +173,7 @@ function truthy(value: unknown): boolean {
 
 /** Words of an expression: strings, parenthesised parts, pipes and plain words. */
 function tokenize(text: string): string[] {
-  const tokens = text.match(/"(?:[^"\\]|\\.)*"|`[^`]*`|\(|\)|\||[^\s()|]+/g) ?? [];
+  const tokens = text.match(/"(?:[^"\\]|\\.)*"?|`[^`]*`|\(|\)|\||[^\s()|]+/g) ?? [];
   const out: string[] = [];
   for (let i = 0; i < tokens.length; i++) {
     if (tokens[i] !== "(") {
@@ -185,7 +210,7 @@ function evaluate(text: string, scope: Scope): unknown {
 }
 
 function call(words: readonly string[], scope: Scope, piped: readonly unknown[]): unknown {
-  const fn = FUNCTIONS[words[0]];
+  const fn = Object.hasOwn(FUNCTIONS, words[0]) ? FUNCTIONS[words[0]] : undefined;
   if (fn === undefined) {
     if (/^[a-zA-Z]/.test(words[0]) && words[0] !== "true" && words[0] !== "false" && words[0] !== "nil")
       fail(`function "${words[0]}" not defined`);
@@ -196,7 +221,7 @@ function call(words: readonly string[], scope: Scope, piped: readonly unknown[])
 
 function operand(word: string, scope: Scope): unknown {
   if (word.startsWith("(")) return evaluate(word.slice(1, -1), scope);
-  if (word.startsWith('"')) return JSON.parse(word);
+  if (word.startsWith('"')) return unquoted(word);
   if (word.startsWith("`")) return word.slice(1, -1);
   if (/^-?\d+$/.test(word)) return Number(word);
   if (word === "true") return true;
@@ -215,12 +240,36 @@ function operand(word: string, scope: Scope): unknown {
   return fail(`function "${word}" not defined`);
 }
 
+const ESCAPES: Readonly<Record<string, string>> = {
+  n: "\n",
+  t: "\t",
+  r: "\r",
+  a: "\x07",
+  b: "\b",
+  f: "\f",
+  v: "\v",
+};
+
+/** An interpreted string of Go. */
+function unquoted(word: string): string {
+  if (word.length < 2 || !word.endsWith('"') || word.includes("\n")) fail("unterminated quoted string");
+  return word
+    .slice(1, -1)
+    .replace(/\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|([0-7]{3})|(.))/g, (_, hex2, hex4, octal, letter) => {
+      if (letter !== undefined)
+        return ESCAPES[letter] ?? (letter === '"' || letter === "\\" ? letter : fail(`bad string ${word}`));
+      return String.fromCharCode(
+        octal === undefined ? Number.parseInt(hex2 ?? hex4, 16) : Number.parseInt(octal, 8),
+      );
+    });
+}
+
 function field(value: unknown, name: string): unknown {
   if (value === null || value === undefined) return value;
   if (typeof value !== "object" || Array.isArray(value)) return fail(`can't evaluate field ${name}`);
   const record = value as Record<string, unknown>;
-  if (!(name in record) && OMITTED.has(name)) return OMITTED.get(name);
-  if (!(name in record))
+  if (!Object.hasOwn(record, name) && OMITTED.has(name)) return OMITTED.get(name);
+  if (!Object.hasOwn(record, name))
     throw new UsageError(
       `template: :1:2: executing "" at <.${name}>: map has no entry for key "${name}"\n`,
       1,
@@ -237,7 +286,10 @@ const FUNCTIONS: Readonly<Record<string, (args: readonly unknown[]) => unknown>>
       (at, key) => (at === null || at === undefined ? at : (at as Record<string, unknown>)[String(key)]),
       value,
     ),
-  join: ([list, separator]) => (list as unknown[]).join(String(separator)),
+  join: ([list, separator]) =>
+    Array.isArray(list)
+      ? list.map(goText).join(String(separator))
+      : fail(`wrong type for value; expected []string; got ${typeof list}`),
   split: ([text, separator]) => String(text).split(String(separator)),
   upper: ([text]) => String(text).toUpperCase(),
   lower: ([text]) => String(text).toLowerCase(),

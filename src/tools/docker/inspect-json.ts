@@ -172,19 +172,18 @@ function servicesJson(network: LocalNetwork, engine: DockerContext["engine"]) {
     Info: { "Host IP": hostOf(id) },
   });
   const services: Record<string, unknown> = {};
-  if (network.ingress) {
-    const local = network.endpoints.filter((endpoint) => endpoint.loadBalancer);
-    const remote = [...(agent?.remoteBalancers.get(network.id) ?? [])];
+  const local = network.endpoints.filter((endpoint) => endpoint.serviceEnabled && endpoint.service === null);
+  const remote = [...(agent?.plainEndpoints.get(network.id) ?? [])];
+  if (local.length + remote.length > 0)
     services[""] = {
       VIP: "<nil>",
       Ports: [],
       LocalLBIndex: 0,
       Tasks: [
-        ...local.map(({ id, name, addr }) => task(id, name, addr)),
+        ...local.map(({ id, dnsName, addr }) => task(id, dnsName, addr)),
         ...remote.map(([id, { name, endpointIp }]) => task(id, name, endpointIp)),
       ],
     };
-  }
   for (const { info, endpoints } of balancers.list(network.id))
     services[info.serviceName] = {
       VIP: info.vip === 0 ? "<nil>" : formatIp4(info.vip),

@@ -1,8 +1,7 @@
 /** docker network create, ls, inspect, rm, prune (cli/command/network). */
 import { DockerError, NoSuchObjectError } from "../../swarm/docker-error.ts";
 import { RpcError } from "../../swarm/manager/control-api.ts";
-import type { NetworkObject } from "../../swarm/manager/objects.ts";
-import { VXLAN_ID_LIST } from "../../swarm/network/overlay-driver.ts";
+import { swarmNetwork } from "../../swarm/network/swarm-network.ts";
 import type { LocalNetwork } from "../../swarm/network/types.ts";
 import { NotModelledError } from "../../util/errors.ts";
 import { parseCidr, parseIp4 } from "../../wire/address.ts";
@@ -179,37 +178,13 @@ function findNetwork(reference: string, context: DockerContext): LocalNetwork | 
   const row = rows.find((r) => r.name === reference) ?? rows.find((r) => r.id.startsWith(reference));
   if (row === undefined) return null;
   const local = engine.controller.findNetwork(row.id);
-  return (
-    local ??
-    swarmNetwork(
-      engine
-        .control()
-        .listNetworks()
-        .find((network) => network.id === row.id)!,
-    )
-  );
-}
-
-/** A network of the swarm that this node has no part in, as inspect shows it. */
-function swarmNetwork(network: NetworkObject): LocalNetwork {
-  return {
-    id: network.id,
-    name: network.name,
-    driver: "overlay",
-    scope: "swarm",
-    ingress: network.ingress,
-    internal: network.internal,
-    attachable: network.attachable,
-    createdNs: network.createdNs,
-    subnet: network.subnet,
-    prefixLen: network.prefixLen,
-    gateway: network.gateway,
-    showGateway: true,
-    options: new Map([[VXLAN_ID_LIST, String(network.vni)], ...network.options]),
-    labels: network.labels,
-    endpoints: [],
-    bridge: "",
-  };
+  if (local !== null) return local;
+  // A network of the swarm that this node has no part in.
+  const object = engine
+    .control()
+    .listNetworks()
+    .find((network) => network.id === row.id)!;
+  return swarmNetwork(object, object.createdNs);
 }
 
 export const networkInspect: DockerCommand = {

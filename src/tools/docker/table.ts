@@ -52,9 +52,10 @@ export function renderTable<T>(
   const record = (row: T): Record<string, string> =>
     Object.fromEntries(columns.map((column) => [column.field, column.cell(row)]));
   if (format === "json") return rows.map((row) => `${JSON.stringify(record(row))}\n`).join("");
-  if (!format.startsWith("table "))
-    return rows.map((row) => `${renderTemplate(format, record(row))}\n`).join("");
-  const template = format.slice("table ".length).replaceAll("\\t", "\t");
+  const source = format.replaceAll("\\n", "\n").replaceAll("\\t", "\t");
+  if (!source.startsWith("table "))
+    return rows.map((row) => `${renderTemplate(source, record(row))}\n`).join("");
+  const template = source.slice("table ".length);
   const headings = Object.fromEntries(columns.map((column) => [column.field, column.heading]));
   const lines = [headings, ...rows.map(record)].map((row) => renderTemplate(template, row).split("\t"));
   return tabwriter(lines);

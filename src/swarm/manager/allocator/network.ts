@@ -7,6 +7,7 @@ import type { Prng } from "../../../util/prng.ts";
 import { parseCidr, parseIp4 } from "../../../wire/address.ts";
 import type { NetworkPin, PinBook } from "../../pins.ts";
 import {
+  type AttachmentSpec,
   type NetworkAttachment,
   type NetworkObject,
   type NodeObject,
@@ -165,7 +166,22 @@ export class NetworkAllocator {
     return needed;
   }
 
+  /** The address of a plain container; when it cannot be had the task waits. */
+  private allocateAttachment(task: TaskObject, { networkId, addr: wanted }: AttachmentSpec): void {
+    const subnet = this.subnets.get(networkId);
+    if (subnet === undefined) return;
+    const given = wanted !== 0 && subnet.takeThis(wanted) ? wanted : null;
+    const addr = wanted === 0 ? this.takeAddr(networkId, undefined, "", undefined) : given;
+    if (addr === null) return;
+    task.networks = [{ networkId, addr, prefixLen: subnet.prefixLen }];
+    task.allocated = true;
+  }
+
   private allocateTask(task: TaskObject): void {
+    if (task.attachment !== null) {
+      this.allocateAttachment(task, task.attachment);
+      return;
+    }
     const service = this.store.services.get(task.serviceId);
     if (service === undefined) return;
     const pin = this.pins.task(task);

@@ -48,6 +48,7 @@ export function newTask(
     vips: [],
     endpointMode: service.spec.endpointMode,
     allocated: false,
+    attachment: null,
   };
   context.store.tasks.set(task.id, task);
   context.store.changed();
