@@ -9,7 +9,7 @@ import {
 import { formatMac } from "../wire/address.ts";
 import { ETH_HLEN } from "../wire/ethernet.ts";
 import { clockText, type Dissector } from "./dissect.ts";
-import type { CapturedFrame } from "./frame.ts";
+import { type CapturedFrame, LINKTYPE_RAW } from "./frame.ts";
 
 const SLL2_HLEN = 20;
 
@@ -31,10 +31,15 @@ export function cookedText(
   ifindex: number,
   type: PacketType,
   link: boolean,
+  linkType: number,
 ): string {
   const stamp = dissector.options.noTime ? "" : `${clockText(frame.sec, frame.nsec)} `;
   const where = `${name.padEnd(5)} ${typeText(type).padEnd(3)} `;
-  const text = dissector.frameText(frame.bytes, frame.origLen);
+  const text = dissector.frameText(frame.bytes, frame.origLen, linkType);
+  if (link && linkType === LINKTYPE_RAW) {
+    const length = frame.origLen + SLL2_HLEN;
+    return `${stamp}${where}ifindex ${ifindex} ethertype IPv4 (0x0800), length ${length}: ${text.replace("ip: ", "")}`;
+  }
   if (!link || frame.bytes.length < ETH_HLEN) return stamp + where + text;
   const view = new DataView(frame.bytes.buffer, frame.bytes.byteOffset, frame.bytes.length);
   const source = formatMac(view.getUint16(6), view.getInt32(8));

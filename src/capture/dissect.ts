@@ -5,7 +5,13 @@
 import { DissectContext, type DissectOptions, TruncatedFrame } from "./dissect-context.ts";
 import { printEther } from "./dissect-ether.ts";
 import { printIp4 } from "./dissect-ip.ts";
-import { type CapturedFrame, DEFAULT_SNAPLEN } from "./frame.ts";
+import {
+  type CapturedFrame,
+  DEFAULT_SNAPLEN,
+  LINKTYPE_ETHERNET,
+  LINKTYPE_RAW,
+  linkTypeText,
+} from "./frame.ts";
 import { readCapture } from "./read-capture.ts";
 
 export type { DissectOptions } from "./dissect-context.ts";
@@ -38,17 +44,18 @@ export class Dissector {
   }
 
   /** The text of a frame: one or more lines, without the last line break. */
-  text(frame: CapturedFrame): string {
+  text(frame: CapturedFrame, linkType = LINKTYPE_ETHERNET): string {
     const stamp = this.options.noTime ? "" : `${clockText(frame.sec, frame.nsec)} `;
-    return stamp + this.frameText(frame.bytes, frame.origLen);
+    return stamp + this.frameText(frame.bytes, frame.origLen, linkType);
   }
 
   /** The same without a time stamp. */
-  frameText(bytes: Uint8Array, origLen: number): string {
+  frameText(bytes: Uint8Array, origLen: number, linkType = LINKTYPE_ETHERNET): string {
     const ctx = this.ctx;
     ctx.load(bytes);
     try {
-      printEther(ctx, 0, origLen);
+      if (linkType === LINKTYPE_RAW) printRaw(ctx, origLen);
+      else printEther(ctx, 0, origLen);
     } catch (error) {
       if (!(error instanceof TruncatedFrame)) throw error;
       ctx.put(` [|${ctx.protocol}]`);
@@ -57,10 +64,16 @@ export class Dissector {
   }
 }
 
+/** An IP packet without a link header (print-raw.c). */
+function printRaw(ctx: DissectContext, lenBytes: number): void {
+  if (ctx.options.link) ctx.put("ip: ");
+  printIp4(ctx, 0, lenBytes);
+}
+
 /** What tcpdump says on stderr before it prints the file `name`. */
-export function readingFromText(name: string, snapLen: number): string {
+export function readingFromText(name: string, snapLen: number, linkType = LINKTYPE_ETHERNET): string {
   const shown = snapLen === 0 ? DEFAULT_SNAPLEN : snapLen;
-  return `reading from file ${name}, link-type EN10MB (Ethernet), snapshot length ${shown}`;
+  return `reading from file ${name}, link-type ${linkTypeText(linkType)}, snapshot length ${shown}`;
 }
 
 /**
@@ -69,5 +82,8 @@ export function readingFromText(name: string, snapLen: number): string {
  */
 export function pcapText(bytes: Uint8Array, name: string): string[] {
   const dissector = new Dissector({ ...PLAIN, link: true });
-  return readCapture(bytes, name).frames.flatMap((frame) => dissector.text(frame).split("\n"));
+  const { frames, interfaces } = readCapture(bytes, name);
+  return frames.flatMap((frame) =>
+    dissector.text(frame, interfaces[frame.interfaceId]?.linkType).split("\n"),
+  );
 }

@@ -10,6 +10,8 @@ export interface FilterFrame {
   view: DataView;
   off: number;
   lenBytes: number;
+  /** Where what it has begins: behind an Ethernet header that a bare IP packet lacks (the offsets count it all the same). */
+  first: number;
   /** Something beyond the end was asked for: as in BPF, the whole filter then says no. */
   outside: boolean;
 }
@@ -21,7 +23,7 @@ const ETH_P_RARP = 0x8035;
 
 /** `size` bytes at `at` from the start of the frame as an unsigned number; NaN beyond the end. */
 export function load(f: FilterFrame, at: number, size: number): number {
-  if (!(at >= 0 && at + size <= f.lenBytes)) {
+  if (!(at >= f.first && at + size <= f.lenBytes)) {
     f.outside = true;
     return Number.NaN;
   }
@@ -30,7 +32,7 @@ export function load(f: FilterFrame, at: number, size: number): number {
 }
 
 export function etherType(f: FilterFrame): number {
-  return load(f, 12, 2);
+  return f.first === 0 ? load(f, 12, 2) : ETH_P_IP;
 }
 
 /** Transport protocol of an IPv4 or IPv6 packet, -1 for anything else. */

@@ -3,7 +3,7 @@
  * less, greater, broadcast, multicast, `proto[off:size]` arithmetic, and, or, not, parentheses.
  */
 import { maskToPrefix, parseCidr, parseIp4, parseMac, prefixToMask } from "../wire/address.ts";
-import { ETH_P_ARP, ETH_P_IP, ETH_P_IPV6 } from "../wire/ethernet.ts";
+import { ETH_HLEN, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6 } from "../wire/ethernet.ts";
 import { ArithmeticParser, RELATIONS } from "./filter-arith.ts";
 import {
   type Direction,
@@ -16,6 +16,7 @@ import {
   matchPort,
 } from "./filter-fields.ts";
 import { FilterError, type FilterToken, lexFilter } from "./filter-lex.ts";
+import { LINKTYPE_RAW } from "./frame.ts";
 import type { FramePredicate } from "./recorder.ts";
 
 export { FilterError } from "./filter-lex.ts";
@@ -270,11 +271,19 @@ function multicast(proto: string): Test {
 export function compileFilter(text: string): FramePredicate {
   if (text.trim() === "") return () => true;
   const test = new FilterParser(lexFilter(text)).parse();
-  const frame: FilterFrame = { view: new DataView(new ArrayBuffer(0)), off: 0, lenBytes: 0, outside: false };
-  return (_bytes, view, off, lenBytes) => {
+  const frame: FilterFrame = {
+    view: new DataView(new ArrayBuffer(0)),
+    off: 0,
+    lenBytes: 0,
+    first: 0,
+    outside: false,
+  };
+  return (_bytes, view, off, lenBytes, linkType) => {
+    const first = linkType === LINKTYPE_RAW ? ETH_HLEN : 0;
     frame.view = view;
-    frame.off = off;
-    frame.lenBytes = lenBytes;
+    frame.off = off - first;
+    frame.lenBytes = lenBytes + first;
+    frame.first = first;
     frame.outside = false;
     return test(frame) && !frame.outside;
   };

@@ -1,7 +1,14 @@
 /** A captured frame and a capture file as read, whatever the format was. */
 export const LINKTYPE_ETHERNET = 1;
+/** IP packets without any link header, as tunnels carry them. */
+export const LINKTYPE_RAW = 101;
 /** tcpdump's default snapshot length. */
 export const DEFAULT_SNAPLEN = 262144;
+
+/** A link type as tcpdump names it. */
+export function linkTypeText(linkType: number): string {
+  return linkType === LINKTYPE_RAW ? "RAW (Raw IP)" : "EN10MB (Ethernet)";
+}
 
 export interface CapturedFrame {
   /** Whole seconds since 1970 and nanoseconds of the second. */

@@ -47,7 +47,7 @@ export function mergePcapng(recorders: readonly Recorder[]): Uint8Array {
   const writer = new PcapngWriter();
   const entries: MergeEntry[] = [];
   for (const recorder of recorders) {
-    const ids = recorder.interfaces.map((one) => writer.addInterface(interfaceLabel(one), ""));
+    const ids = recorder.interfaces.map((one) => writer.addInterface(interfaceLabel(one), "", one.linkType));
     const comments = frameComments(recorder);
     for (let index = 0; index < recorder.frameCount; index++) {
       const interfaceId = ids[recorder.frameInterface(index)];

@@ -10,12 +10,12 @@ const RECORD_BYTES = 16;
 /** No frame is longer; a longer one means damage (MAXIMUM_SNAPLEN of libpcap). */
 const MAX_FRAME_BYTES = 262144;
 
-/** Writes a file of Ethernet frames; time stamps have nanoseconds unless `micro` (as tcpdump -w does). */
+/** Writes a file of frames of one link type; time stamps have nanoseconds unless `micro` (as tcpdump -w does). */
 export class PcapWriter {
   private readonly out = new ByteWriter();
   private readonly micro: boolean;
 
-  constructor(micro = false) {
+  constructor(micro = false, linkType = LINKTYPE_ETHERNET) {
     this.micro = micro;
     this.out.u32(micro ? MAGIC_US : MAGIC_NS);
     this.out.u16(2);
@@ -23,7 +23,7 @@ export class PcapWriter {
     this.out.u32(0);
     this.out.u32(0);
     this.out.u32(DEFAULT_SNAPLEN);
-    this.out.u32(LINKTYPE_ETHERNET);
+    this.out.u32(linkType);
   }
 
   /** Appends the frame `bytes[off, off+lenBytes)` of time `sec` + `nsec`. */

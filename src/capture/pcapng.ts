@@ -24,7 +24,7 @@ const OPT_IF_TSRESOL = 9;
 const OPT_EPB_FLAGS = 2;
 const TWO_32 = 0x1_0000_0000;
 
-/** Writes one section of Ethernet interfaces with nanosecond time stamps. */
+/** Writes one section of interfaces with nanosecond time stamps. */
 export class PcapngWriter {
   private readonly out = new ByteWriter();
   private interfaces = 0;
@@ -41,9 +41,9 @@ export class PcapngWriter {
   }
 
   /** Declares an interface; returns its number, from 0. */
-  addInterface(name: string, description: string): number {
+  addInterface(name: string, description: string, linkType = LINKTYPE_ETHERNET): number {
     const start = this.open(BLOCK_IDB);
-    this.out.u16(LINKTYPE_ETHERNET);
+    this.out.u16(linkType);
     this.out.u16(0);
     this.out.u32(DEFAULT_SNAPLEN);
     this.option(OPT_IF_NAME, utf8Encode(name));

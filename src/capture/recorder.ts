@@ -10,7 +10,7 @@ import { PacketTrace } from "../net/core/trace.ts";
 import { SEC, type Sim } from "../sim/sim.ts";
 import { WaitQueue } from "../sim/wait-queue.ts";
 import { EPOCH_SECONDS } from "../sim/wall-clock.ts";
-import type { CapturedFrame } from "./frame.ts";
+import { type CapturedFrame, LINKTYPE_ETHERNET, LINKTYPE_RAW } from "./frame.ts";
 import { FrameStore } from "./frame-store.ts";
 import { PcapWriter } from "./pcap.ts";
 import { addTap, removeTap, setPromiscuity } from "./tap.ts";
@@ -18,7 +18,13 @@ import { addTap, removeTap, setPromiscuity } from "./tap.ts";
 const META = 5;
 
 /** Whether a frame `bytes[off, off+lenBytes)` is wanted. */
-export type FramePredicate = (bytes: Uint8Array, view: DataView, off: number, lenBytes: number) => boolean;
+export type FramePredicate = (
+  bytes: Uint8Array,
+  view: DataView,
+  off: number,
+  lenBytes: number,
+  linkType?: number,
+) => boolean;
 
 export interface RecorderOptions {
   /** Puts the devices into promiscuous mode while they are recorded. */
@@ -35,6 +41,8 @@ export interface RecordedInterface {
   /** `host`, `ingress_sbox`, `ovl-mynet`, `ctr-web.1` … */
   readonly netns: string;
   readonly name: string;
+  /** LINKTYPE_* of its frames. */
+  readonly linkType: number;
 }
 
 /** The tap of one device: knows its interface number, so that a frame needs no lookup. */
@@ -85,7 +93,8 @@ export class Recorder {
     let id = this.interfaces.findIndex(
       (one) => one.machine === machine && one.netns === netns && one.name === dev.name,
     );
-    if (id < 0) id = this.interfaces.push({ machine, netns, name: dev.name }) - 1;
+    const linkType = dev.hardHeaderLen === 0 ? LINKTYPE_RAW : LINKTYPE_ETHERNET;
+    if (id < 0) id = this.interfaces.push({ machine, netns, name: dev.name, linkType }) - 1;
     const tap = new PortTap(this, id, dev);
     this.taps.push(tap);
     addTap(dev, tap);
@@ -119,7 +128,10 @@ export class Recorder {
   /** Takes a frame: from `frameOff` to the tail of the packet. */
   append(interfaceId: number, skb: Skb, frameOff: number, outgoing: boolean): void {
     const lenBytes = skb.tail - frameOff;
-    if (this.filter !== null && !this.filter(skb.bytes, skb.view, frameOff, lenBytes)) return;
+    if (this.filter !== null) {
+      const { linkType } = this.interfaces[interfaceId];
+      if (!this.filter(skb.bytes, skb.view, frameOff, lenBytes, linkType)) return;
+    }
     const place = this.store.add(skb.words, frameOff, lenBytes);
     const at = this.frameCount * META;
     if (at === this.meta.length) this.growMeta();
@@ -139,6 +151,11 @@ export class Recorder {
 
   frameTimeNs(index: number): number {
     return this.meta[index * META];
+  }
+
+  /** LINKTYPE_* of a frame. */
+  frameLinkType(index: number): number {
+    return this.interfaces[this.frameInterface(index)].linkType;
   }
 
   frameInterface(index: number): number {
@@ -184,7 +201,7 @@ export class Recorder {
 
   /** The frames of one interface as a classic capture file. */
   pcap(interfaceId: number): Uint8Array {
-    const writer = new PcapWriter();
+    const writer = new PcapWriter(false, this.interfaces[interfaceId].linkType);
     for (let i = 0; i < this.frameCount; i++) {
       if (this.frameInterface(i) !== interfaceId) continue;
       const bytes = this.frameBytes(i);

@@ -46,7 +46,9 @@ export function tracePage(
     const micros = ((recorder.frameTimeNs(i) - window.startedNs) / 1000).toFixed(3).padStart(12);
     const label = interfaceLabel(recorder.interfaces[recorder.frameInterface(i)]);
     const way = recorder.frameOutgoing(i) ? "out" : "in ";
-    terminal.out(`${micros} us  ${way} ${label}  ${dissector.text(recorder.frameAt(i))}\n`);
+    terminal.out(
+      `${micros} us  ${way} ${label}  ${dissector.text(recorder.frameAt(i), recorder.frameLinkType(i))}\n`,
+    );
     for (const line of comments[i].split("\n").filter((text) => text !== ""))
       terminal.out(`${" ".repeat(21)}${terminal.dim(line)}\n`);
   }

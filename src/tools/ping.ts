@@ -168,14 +168,18 @@ class PingRun {
       this.echo.send(this.addr, seq, this.args.size);
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
-      this.errors++;
-      this.stderr += this.sendError(error);
+      if (error.code === "EMSGSIZE") {
+        this.errors++;
+        this.stderr += `ping: local error: message too long, mtu=${error.detail}\n`;
+      } else this.refused(error);
     }
   }
 
-  private sendError(error: SysError): string {
-    if (error.code !== "EMSGSIZE") return `ping: sendmsg: ${strerror(error.code)}\n`;
-    return `ping: local error: message too long, mtu=${error.detail}\n`;
+  /** A request that the kernel did not take: it says so only where the error queue tells more (receive_error_msg). */
+  private refused(error: SysError): void {
+    const { errors } = this;
+    this.drain();
+    if (this.errors > errors && !this.args.quiet) this.stderr += `ping: sendmsg: ${strerror(error.code)}\n`;
   }
 
   /** Takes everything that has arrived. */

@@ -7,7 +7,7 @@ import { CaptureError } from "../capture/capture-error.ts";
 import { type DissectOptions, Dissector, readingFromText } from "../capture/dissect.ts";
 import { cookedText } from "../capture/dissect-cooked.ts";
 import { compileFilter } from "../capture/filter.ts";
-import type { CapturedFrame, CaptureFile } from "../capture/frame.ts";
+import { type CapturedFrame, type CaptureFile, LINKTYPE_ETHERNET, linkTypeText } from "../capture/frame.ts";
 import { PcapWriter } from "../capture/pcap.ts";
 import { readCapture } from "../capture/read-capture.ts";
 import { type FramePredicate, Recorder } from "../capture/recorder.ts";
@@ -55,9 +55,9 @@ function devicesOf(args: TcpdumpArgs, context: ToolContext): NetDevice[] {
   return [dev];
 }
 
-function openingText(args: TcpdumpArgs, device: string): string {
+function openingText(args: TcpdumpArgs, device: string, linkType: number): string {
   const any = args.device === "any";
-  const link = any ? "LINUX_SLL2 (Linux cooked v2)" : "EN10MB (Ethernet)";
+  const link = any ? "LINUX_SLL2 (Linux cooked v2)" : linkTypeText(linkType);
   const listening = `listening on ${device}, link-type ${link}, snapshot length 262144 bytes\n`;
   const first = any ? "tcpdump: data link type LINUX_SLL2\n" : "";
   if (args.verbose > 0 || args.writeFile !== null) return `${first}tcpdump: ${listening}`;
@@ -88,10 +88,12 @@ function recordedLines(
   for (let i = 0; i < captured; i++) {
     const frame = recorder.frameAt(i);
     const dev = devices[recorder.frameInterface(i)];
+    const type = recorder.framePacketType(i);
+    const linkType = recorder.frameLinkType(i);
     lines.push(
       args.device === "any"
-        ? cookedText(dissector, frame, dev.name, dev.ifindex, recorder.framePacketType(i), args.link)
-        : dissector.text(frame),
+        ? cookedText(dissector, frame, dev.name, dev.ifindex, type, args.link, linkType)
+        : dissector.text(frame, linkType),
     );
   }
   return lines;
@@ -103,18 +105,19 @@ function* capture(args: TcpdumpArgs, filter: FramePredicate, context: ToolContex
   for (const dev of devices) recorder.attach(dev, context.machine.name, context.ns.name);
   const interrupted = yield* listen(recorder, args.count);
   const captured = Math.min(recorder.frameCount, args.count ?? recorder.frameCount);
-  const opening = openingText(args, args.device === "any" ? "any" : devices[0].name);
+  const { linkType } = recorder.interfaces[0];
+  const opening = openingText(args, args.device === "any" ? "any" : devices[0].name, linkType);
   if (args.writeFile === null) {
     return { lines: recordedLines(args, recorder, captured, devices), captured, interrupted, opening };
   }
   const frames: CapturedFrame[] = [];
   for (let i = 0; i < captured; i++) frames.push(recorder.frameAt(i));
-  context.files.set(args.writeFile, fileText(frames));
+  context.files.set(args.writeFile, fileText(frames, linkType));
   return { lines: [], captured, interrupted, opening };
 }
 
-function fileText(frames: readonly CapturedFrame[]): string {
-  const writer = new PcapWriter(true);
+function fileText(frames: readonly CapturedFrame[], linkType: number): string {
+  const writer = new PcapWriter(true, linkType);
   for (const { sec, nsec, bytes } of frames) writer.add(sec, nsec, bytes, 0, bytes.length);
   return latin1(writer.finish());
 }
@@ -128,6 +131,10 @@ function openCapture(text: string, name: string): CaptureFile {
   }
 }
 
+function linkTypeOf({ interfaces }: CaptureFile, { interfaceId }: CapturedFrame): number {
+  return interfaces[interfaceId]?.linkType ?? LINKTYPE_ETHERNET;
+}
+
 /** Prints or copies a file of the lab. */
 function readBack(args: TcpdumpArgs, filter: FramePredicate, context: ToolContext): TcpdumpResult {
   const name = args.readFile!;
@@ -136,16 +143,18 @@ function readBack(args: TcpdumpArgs, filter: FramePredicate, context: ToolContex
   const file = openCapture(text, name);
   const wanted = file.frames.filter((frame) => {
     const { bytes } = frame;
-    return filter(bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, frame.origLen);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    return filter(bytes, view, 0, frame.origLen, linkTypeOf(file, frame));
   });
   const frames = args.count === null ? wanted : wanted.slice(0, args.count);
-  const opening = `${readingFromText(name, file.interfaces[0]?.snapLen ?? 0)}\n`;
+  const { snapLen, linkType } = file.interfaces[0] ?? { snapLen: 0, linkType: LINKTYPE_ETHERNET };
+  const opening = `${readingFromText(name, snapLen, linkType)}\n`;
   if (args.writeFile !== null) {
-    context.files.set(args.writeFile, fileText(frames));
+    context.files.set(args.writeFile, fileText(frames, linkType));
     return { lines: [], captured: frames.length, interrupted: false, opening };
   }
   const dissector = new Dissector(dissectOptions(args));
-  const lines = frames.map((frame) => dissector.text(frame));
+  const lines = frames.map((frame) => dissector.text(frame, linkTypeOf(file, frame)));
   return { lines, captured: lines.length, interrupted: false, opening };
 }
 

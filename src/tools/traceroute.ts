@@ -190,7 +190,8 @@ function* run(args: TracerouteArgs, context: ToolContext): Co<ToolOutput> {
     return { stdout: trace.stdout, stderr: "", status: 0 };
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
-    return { stdout: `${trace.stdout}\n`, stderr: `connect: ${strerror(error.code)}\n`, status: 1 };
+    const call = error.code === "EPERM" ? "send" : "connect";
+    return { stdout: `${trace.stdout}\n`, stderr: `${call}: ${strerror(error.code)}\n`, status: 1 };
   } finally {
     prober.close();
   }

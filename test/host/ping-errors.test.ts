@@ -37,3 +37,28 @@ test("a rule that drops what leaves: nothing is said", () => {
   );
   expect([stderr, status]).toEqual(["", 1]);
 });
+
+test("a rule that refuses what leaves: the refusal, and that it was not sent", () => {
+  const lab = createLab({ source: PAGE });
+  lab.shell("a", "iptables -A OUTPUT -d 10.1.0.2 -j REJECT");
+  const { stdout, stderr, status } = lab.shell("a", "ping -c 2 -W 1 10.1.0.2");
+  expect(stdout).toMatch(
+    /^PING .*\nFrom 10\.1\.0\.1 icmp_seq=1 Destination Port Unreachable\nFrom 10\.1\.0\.1 icmp_seq=2 Destination Port Unreachable\n\n--- .*\n2 packets transmitted, 0 received, \+2 errors, 100% packet loss, time 10\d\dms\n\n$/,
+  );
+  const notSent = "ping: sendmsg: Operation not permitted\n";
+  expect([stderr, status]).toEqual([notSent + notSent, 1]);
+  const quiet = lab.shell("a", "ping -q -c 1 -W 1 10.1.0.2");
+  expect([quiet.stderr, quiet.status]).toEqual(["", 1]);
+});
+
+test("others who send what a rule drops", () => {
+  const lab = createLab({ source: PAGE });
+  lab.shell("a", "iptables -A OUTPUT -d 10.1.0.2 -j DROP");
+  const traceroute = lab.shell("a", "traceroute -n -q 1 -m 2 10.1.0.2");
+  expect([traceroute.stderr, traceroute.status]).toEqual(["send: Operation not permitted\n", 1]);
+  const dig = lab.shell("a", "dig +tries=1 +time=1 a.b @10.1.0.2");
+  expect([dig.stdout.split("\n")[0], dig.status]).toEqual([
+    ";; communications error to 10.1.0.2#53: timed out",
+    9,
+  ]);
+});

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { routeAdd, routeDel, routeDump } from "../../src/net/ctl/route.ts";
-import { ipRouteOutput } from "../../src/net/ipv4/route.ts";
+import { FLOWI_FLAG_ANYSRC, ipRouteOutput, ipRouteOutputKey } from "../../src/net/ipv4/route.ts";
 import { prefixToMask } from "../../src/wire/address.ts";
 import { addr, ip, World } from "./topology.ts";
 
@@ -70,4 +70,23 @@ test("the longest prefix wins, then the lowest metric, whatever was added and de
     ),
     { numRuns: 60 },
   );
+});
+
+test("a route that any source may take is remembered apart from those of own sources", () => {
+  const world = new World();
+  const ns = world.ns("a");
+  const [dev] = world.join(ns, "eth0", world.ns("b"), "eth0", 0x10);
+  addr(dev, "10.0.0.1/8");
+  const [daddr, foreign, nobody] = [ip("10.0.0.2"), ip("20.0.0.9"), ip("255.255.255.255")];
+  for (let i = 0; i < 2; i++) {
+    const any = ipRouteOutputKey(ns, daddr, foreign, 0, 0, 0, FLOWI_FLAG_ANYSRC);
+    expect(any?.dev).toBe(dev);
+    // An address of no station counts as none given, but only with the flag.
+    expect(ipRouteOutputKey(ns, daddr, nobody, 0, 0, 0, FLOWI_FLAG_ANYSRC)).toBe(any);
+    expect(ipRouteOutput(ns, daddr, foreign, 0, 0)).toBe(null);
+    expect(ipRouteOutput(ns, daddr, nobody, 0, 0)).toBe(null);
+  }
+  // It is forgotten with the routes.
+  dev.ns.setDown(dev);
+  expect(ipRouteOutputKey(ns, daddr, foreign, 0, 0, 0, FLOWI_FLAG_ANYSRC)).toBe(null);
 });

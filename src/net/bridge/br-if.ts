@@ -22,11 +22,11 @@ export function brWatchPorts(ns: NetNs): void {
 }
 
 /**
- * Makes a device a port (br_add_if). EINVAL for loopback, ELOOP for a bridge, EBUSY for a port of another bridge and
+ * Makes a device a port (br_add_if). EINVAL for loopback and what has no Ethernet header, ELOOP for a bridge, EBUSY for a port of another bridge and
  * when the bridge is full.
  */
 export function brAddIf(br: Bridge, dev: NetDevice): BridgePort {
-  if ((dev.flags & IFF_LOOPBACK) !== 0) throw new SysError("EINVAL", dev.name);
+  if ((dev.flags & IFF_LOOPBACK) !== 0 || dev.hardHeaderLen === 0) throw new SysError("EINVAL", dev.name);
   if (dev.ops.kind === "bridge") throw new SysError("ELOOP", "Error: Can not enslave a bridge to a bridge.");
   if (dev.bridgePort !== null) throw new SysError("EBUSY", dev.name);
   const port = new BridgePort(br, dev, findPortNo(br), portCost(dev), br.defaultPvid);

@@ -42,7 +42,7 @@ export class Kernel {
   bridgeNetfilter = false;
   /** Transmissions that are under way one inside the other (softnet_data.xmit.recursion). */
   xmitRecursion = 0;
-  private readonly pernet: readonly PernetInit[];
+  private readonly pernet: PernetInit[];
   readonly kthreads: Kthreads;
   /** null: frames are taken from the cards as they arrive. */
   rxPauses: RxPauses | null = null;
@@ -73,7 +73,7 @@ export class Kernel {
     this.pool = pool;
     this.prng = prng;
     this.hashKey = prng.stream("flow-hash").i32();
-    this.pernet = pernet;
+    this.pernet = [...pernet];
     this.kthreads = new Kthreads(this);
     this.initNs = this.createNs("host", "");
   }
@@ -84,6 +84,13 @@ export class Kernel {
     this.namespaces.push(ns);
     for (const init of this.pernet) init(ns);
     return ns;
+  }
+
+  /** A module brings one more layer, for the namespaces that are there and those to come (register_pernet_device). */
+  registerPernet(init: PernetInit): void {
+    if (this.pernet.includes(init)) return;
+    this.pernet.push(init);
+    for (const ns of this.namespaces) init(ns);
   }
 
   /** Deletes a namespace with its devices (virtual ones vanish, a nic would go back: not modelled as it never happens). */

@@ -48,6 +48,8 @@ export class NetDevice {
   priv: unknown = null;
   flags = 0;
   mtu = 0;
+  /** Bytes of the link header: an Ethernet one, or 0 where IP packets travel bare (dev->hard_header_len, no header_ops). */
+  hardHeaderLen = 14;
   minMtu = 68;
   maxMtu = 65535;
   /** MAC address: upper 16 and lower 32 bits (the lower as int32). */

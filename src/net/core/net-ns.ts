@@ -50,6 +50,7 @@ export class NetNs {
   xfrm: unknown = null;
   bridgeNf: unknown = null;
   vxlan: unknown = null;
+  ipTunnel: unknown = null;
   /** Other namespaces by the id under which this one knows them (`link-netnsid`); null: free again. */
   readonly peerNetns: (NetNs | null)[] = [];
   private readonly byIndex = new Map<number, NetDevice>();

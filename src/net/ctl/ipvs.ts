@@ -1,6 +1,6 @@
 /** The door to IPVS (the IPVS generic netlink family): what `ipvsadm` and Docker's load balancer call. */
 
-import { NotModelledError, SysError } from "../../util/errors.ts";
+import { SysError } from "../../util/errors.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import { ipvsOf } from "../ipvs/ip-vs.ts";
 import * as ctl from "../ipvs/ip-vs-ctl.ts";
@@ -198,7 +198,6 @@ export function getTimeouts(ns: NetNs): { tcp: number; tcpFin: number; udp: numb
 }
 
 function destOptions(dest: DestSpec): ctl.DestOptions {
-  if (dest.forward === "Tunnel") throw new NotModelledError("IPVS tunnelling (ipvsadm -i)");
   return {
     weight: dest.weight,
     method: METHODS[dest.forward],

@@ -11,6 +11,16 @@ import { rtmsgIfinfo } from "../core/link-watch.ts";
 import { IFF_ALLMULTI, IFF_PROMISC, IFF_UP, type NetDevice } from "../core/net-device.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import { dummyNewlink } from "../drivers/dummy.ts";
+import {
+  IP_TUNNEL_ANY,
+  IP_TUNNEL_MAX_MTU,
+  IP_TUNNEL_MIN_MTU,
+  type IpTunnelParms,
+  ipTunnelChange,
+  ipTunnelOf,
+  isFallbackTunnel,
+} from "../drivers/ip-tunnel.ts";
+import { ipipModuleInit, ipipNewlink } from "../drivers/ipip.ts";
 import { vethNewlink } from "../drivers/veth.ts";
 import { vxlanChangelink, vxlanNewlink } from "../drivers/vxlan.ts";
 import { VXLAN_DEFAULTS, type VxlanConfig, vxlanOf } from "../drivers/vxlan-private.ts";
@@ -46,7 +56,9 @@ export type LinkSpec =
       readonly peerIfindex?: number;
       readonly peerMtu?: number;
     })
-  | (LinkCommon & { readonly kind: "vxlan"; readonly vni: number } & Partial<VxlanConfig>);
+  | (LinkCommon & { readonly kind: "vxlan"; readonly vni: number } & Partial<VxlanConfig>)
+  /** Loads the module. `link` is an ifindex here. */
+  | (LinkCommon & { readonly kind: "ipip" } & Partial<IpTunnelParms>);
 
 const NET_ADDR_RANDOM = 1;
 const NET_ADDR_SET = 3;
@@ -60,7 +72,7 @@ export function linkAdd(ns: NetNs, spec: LinkSpec): NetDevice {
   try {
     const dev = newlink(ns, spec);
     if (spec.address !== undefined) linkSetAddress(dev, spec.address.hi, spec.address.lo);
-    if (spec.mtu !== undefined && spec.mtu !== 0) linkSetMtu(dev, spec.mtu);
+    if (spec.mtu !== undefined && spec.mtu !== 0 && spec.kind !== "ipip") linkSetMtu(dev, spec.mtu);
     if (spec.txQueueLen !== undefined) {
       linkSetTxQueueLen(dev, spec.txQueueLen);
       if (dev.link !== null) linkSetTxQueueLen(dev.link, spec.txQueueLen);
@@ -79,6 +91,10 @@ function newlink(ns: NetNs, spec: LinkSpec): NetDevice {
     return brNewlink(ns, spec.name, mac.hi, mac.lo, ifindex);
   }
   if (spec.kind === "veth") return vethAdd(ns, spec);
+  if (spec.kind === "ipip") {
+    ipipModuleInit(ns.kernel);
+    return ipipNewlink(ns, spec.name, parmsOf(spec), spec.mtu ?? 0, ifindex);
+  }
   if (spec.kind === "vxlan" && (spec.vni < 0 || spec.vni > MAX_VNI)) throw new SysError("ERANGE", "vni");
   const dev =
     spec.kind === "dummy"
@@ -86,6 +102,12 @@ function newlink(ns: NetNs, spec: LinkSpec): NetDevice {
       : vxlanNewlink(ns, spec.name, { ...VXLAN_DEFAULTS, ...spec }, ifindex);
   setRandomAddress(dev);
   return dev;
+}
+
+/** The parameters of a tunnel among the other settings. */
+function parmsOf(from: Partial<IpTunnelParms>): IpTunnelParms {
+  const { local, remote, link, ttl, tos, pmtudisc, protocol } = { ...IP_TUNNEL_ANY, ...from };
+  return { local, remote, link, ttl, tos, pmtudisc, protocol };
 }
 
 function vethAdd(ns: NetNs, spec: LinkSpec & { kind: "veth" }): NetDevice {
@@ -104,10 +126,11 @@ function vethAdd(ns: NetNs, spec: LinkSpec & { kind: "veth" }): NetDevice {
   return dev;
 }
 
-/** Deletes a device, a pair with both ends. EOPNOTSUPP for loopback and cards. */
+/** Deletes a device, a pair with both ends; nothing happens to `tunl0`. EOPNOTSUPP for loopback and cards. */
 export function linkDel(dev: NetDevice): void {
   const { ns } = dev;
   if (dev.ops.kind === "loopback" || dev.ops.kind === "nic") throw new SysError("EOPNOTSUPP", dev.name);
+  if (isFallbackTunnel(dev)) return;
   ns.kernel.enter();
   const br = bridgeOf(dev);
   while (br !== null && br.ports.length > 0) brDelIf(br, br.ports[0].dev);
@@ -174,6 +197,8 @@ export function linkSetMtu(dev: NetDevice, mtu: number): void {
   if (mtu < 0 || mtu < dev.minMtu) throw new SysError("EINVAL", "Error: mtu less than device minimum.");
   if (dev.maxMtu > 0 && mtu > dev.maxMtu)
     throw new SysError("EINVAL", "Error: mtu greater than device maximum.");
+  if (ipTunnelOf(dev) !== null && (mtu < IP_TUNNEL_MIN_MTU || mtu > IP_TUNNEL_MAX_MTU))
+    throw new SysError("EINVAL", dev.name);
   const br = bridgeOf(dev);
   if (br !== null) br.mtuSetByUser = true;
   if (dev.mtu === mtu) return;
@@ -201,6 +226,7 @@ export function linkSetNetns(dev: NetDevice, ns: NetNs, newName?: string): void 
   if (dev.ns === ns) return;
   if (dev.ops.kind === "loopback" || dev.ops.kind === "bridge")
     throw new SysError("EINVAL", "Error: The interface netns is immutable.");
+  if (isFallbackTunnel(dev)) throw new SysError("EINVAL", dev.name);
   const name = newName ?? dev.name;
   checkName(name);
   const old = dev.ns;
@@ -242,6 +268,13 @@ export function linkSetTxQueueLen(dev: NetDevice, length: number): void {
 export function linkSetVxlan(dev: NetDevice, changes: Partial<VxlanConfig>): void {
   if (vxlanOf(dev) === null) throw new SysError("EOPNOTSUPP", dev.name);
   change(dev, () => vxlanChangelink(dev, changes));
+}
+
+/** Changes parameters of an IP tunnel. EINVAL, EEXIST; EOPNOTSUPP for a device of another kind. */
+export function linkSetIpTunnel(dev: NetDevice, changes: Partial<IpTunnelParms>): void {
+  const tunnel = ipTunnelOf(dev);
+  if (tunnel === null) throw new SysError("EOPNOTSUPP", dev.name);
+  change(dev, () => ipTunnelChange(dev, { ...tunnel.parms, ...changes }));
 }
 
 /** Lets the bridge take the address of its ports again. */

@@ -22,7 +22,7 @@ import {
   icmpType,
   NR_ICMP_TYPES,
 } from "../../wire/icmp.ts";
-import { ipDaddr, ipHeaderLen, ipProtocol, ipSaddr } from "../../wire/ipv4.ts";
+import { IPPROTO_TCP, ipDaddr, ipHeaderLen, ipProtocol, ipSaddr } from "../../wire/ipv4.ts";
 import { DROP } from "../core/drop-reason.ts";
 import { RTN_BROADCAST, RTN_MULTICAST, RTN_UNICAST } from "../core/dst.ts";
 import type { NetNs } from "../core/net-ns.ts";
@@ -123,7 +123,10 @@ function icmpTimestamp(ns: NetNs, skb: Skb): void {
   icmpReply(ns, skb, reply, ICMP_TIMESTAMPREPLY);
 }
 
-/** icmp_unreach: an error about a packet from here. */
+/**
+ * icmp_unreach: an error about a packet from here. What it says of the path MTU counts by ip_no_pmtu_disc: 0 for all, 3 for
+ * protocols that check the error against what they have sent.
+ */
 function icmpUnreach(ns: NetNs, skb: Skb, type: number): void {
   const view = skb.view;
   const off = skb.data;
@@ -132,7 +135,12 @@ function icmpUnreach(ns: NetNs, skb: Skb, type: number): void {
   let info = 0;
   if (type === ICMP_DEST_UNREACH) {
     if (code > NR_ICMP_UNREACH) return;
-    if (code === ICMP_FRAG_NEEDED) info = icmpMtu(view, off);
+    if (code === ICMP_FRAG_NEEDED) {
+      const { ipNoPmtuDisc } = ipv4Of(ns).sysctls;
+      if (ipNoPmtuDisc === 2) return;
+      if (ipNoPmtuDisc === 3 && ipProtocol(view, off + ICMP_HLEN) !== IPPROTO_TCP) return;
+      if (ipNoPmtuDisc === 0 || ipNoPmtuDisc === 3) info = icmpMtu(view, off);
+    }
   } else if (type === ICMP_PARAMETERPROB) info = icmpRest(view, off) >>> 24;
   else if (type === ICMP_TIME_EXCEEDED && code === ICMP_EXC_FRAGTIME) return;
   const net = ipv4Of(ns);

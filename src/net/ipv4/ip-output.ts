@@ -12,7 +12,7 @@ import { IPSKB_REROUTED, PACKET_LOOPBACK, type Skb } from "../core/skb.ts";
 import { ipDoFragment } from "./ip-do-fragment.ts";
 import { ipv4Of } from "./ipv4-net.ts";
 import { neighOutput } from "./neighbour.ts";
-import { FLOWI_FLAG_ANYSRC, inetAddrType, ipRouteOutputKey, skbSetRoute } from "./route.ts";
+import { FLOWI_FLAG_ANYSRC, ipRouteOutputKey, skbSetRoute } from "./route.ts";
 import { skbDstMtu } from "./route-exception.ts";
 
 const IP_HLEN = 20;
@@ -152,12 +152,10 @@ function ipFragment(ns: NetNs, skb: Skb, mtu: number): void {
 export function ipRouteMeHarder(ns: NetNs, skb: Skb): boolean {
   const view = skb.view;
   const off = skb.netOff;
-  const type = inetAddrType(ns, ipSaddr(view, off));
-  const known = type === RTN_LOCAL || type === RTN_UNICAST;
-  const saddr = known ? ipSaddr(view, off) : 0;
+  const saddr = ipSaddr(view, off);
   const daddr = ipDaddr(view, off);
-  const flags = known ? FLOWI_FLAG_ANYSRC : 0;
-  const dst = ipRouteOutputKey(ns, daddr, saddr, boundOif(skb), skb.mark, ipTos(view, off), flags);
+  const tos = ipTos(view, off);
+  const dst = ipRouteOutputKey(ns, daddr, saddr, boundOif(skb), skb.mark, tos, FLOWI_FLAG_ANYSRC);
   if (dst === null) return false;
   skbSetRoute(skb, dst, daddr);
   return true;

@@ -156,6 +156,11 @@ function enqueue(n: Neighbour, skb: Skb): void {
 export function neighOutput(skb: Skb): void {
   const dev = skb.dev!;
   const dst = skb.dst!;
+  if (dev.hardHeaderLen === 0) {
+    // Nobody has an address on such a link (neigh_direct_output).
+    devQueueXmit(skb);
+    return;
+  }
   if ((dev.flags & IFF_LOOPBACK) !== 0) {
     pushHeader(skb, dev, dev.addrHi, dev.addrLo);
     return;

@@ -23,7 +23,6 @@ import {
   ICMP_ERR_FATAL,
   IP_PMTUDISC_DO,
   IP_PMTUDISC_DONT,
-  IP_PMTUDISC_WANT,
   SkbQueue,
   Sock,
   skbTruesize,
@@ -31,7 +30,7 @@ import {
   TCP_CLOSE,
   TCP_ESTABLISHED,
 } from "./sock.ts";
-import { skDstMtu, skRouteOutput } from "./sock-route.ts";
+import { ipDontFragment, skDstMtu, skRouteOutput } from "./sock-route.ts";
 
 /** One received packet, from its IP header on. */
 export interface RawPacket {
@@ -68,7 +67,6 @@ export class RawSock extends Sock {
 
   constructor(ns: NetNs, protocol: number) {
     super(ns, protocol);
-    this.pmtuDisc = IP_PMTUDISC_WANT;
     rawOf(ns).sockets.push(this);
   }
 
@@ -154,7 +152,7 @@ export class RawSock extends Sock {
       if (this.recvErr) this.pushError("EMSGSIZE", 0, 0, left, 0, payload);
       throw new SysError("EMSGSIZE", String(left));
     }
-    const df = fits && this.pmtuDisc !== IP_PMTUDISC_DONT;
+    const df = fits && ipDontFragment(this, dst, hop);
     const skb = this.ns.kernel.pool.alloc(total);
     skb.data += IP_HLEN + optlen;
     skb.tail = skb.data;
@@ -172,7 +170,7 @@ export class RawSock extends Sock {
     ipBuildHeader(skb, source, addr, this.protocol, this.tos, ttl, df, id, optlen);
     if (l4CheckOff(this.protocol) >= 0) l4ChecksumSet(skb.bytes, skb.view, skb.data);
     if (opt !== null) ipOptionsBuild(this.ns, skb, opt, addr);
-    ipLocalOut(this.ns, skb);
+    if (!ipLocalOut(this.ns, skb)) throw new SysError("EPERM");
   }
 
   pushError(

@@ -16,7 +16,7 @@ export class RouteCache {
   private readonly generations = new Int32Array(SIZE);
   private readonly dsts: (Dst | null)[] = new Array<Dst | null>(SIZE).fill(null);
 
-  /** `dev` is the ifindex that the packet came by, or the negated one that it must leave by. null: not known. */
+  /** `dev`: the ifindex that the packet came by, or negative for the one that it must leave by and flags. null: not known. */
   find(daddr: number, saddr: number, dev: number, generation: number): Dst | null {
     const i = hash3(daddr, saddr, dev, 0) & (SIZE - 1);
     if (

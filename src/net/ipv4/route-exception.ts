@@ -124,6 +124,13 @@ export function dstMtu(ns: NetNs, dst: Dst, daddr: number): number {
   return dstMtuForward(dst);
 }
 
+/** Whether the path MTU to `daddr` is fixed (ip_mtu_locked). */
+export function dstMtuLocked(ns: NetNs, dst: Dst, daddr: number): boolean {
+  if (ipv4Of(ns).exceptions.size === 0) return false;
+  const e = routeExceptionOf(ns, dst, daddr);
+  return e !== null && e.pmtu !== 0 && e.locked;
+}
+
 /** MTU for packets that are forwarded: what was learnt does not count (ip_dst_mtu_maybe_forward). */
 export function dstMtuForward(dst: Dst): number {
   const mtu = dst.mtu !== 0 ? dst.mtu : dst.dev.mtu;

@@ -25,7 +25,10 @@ import { type Ipv4Net, ipv4Of } from "./ipv4-net.ts";
 
 /** Bits of TOS that routing looks at (IPTOS_RT_MASK). */
 export const IPTOS_RT_MASK = 0x1c;
-/** Flag of {@link ipRouteOutputKey}: the source need not be an address of this machine (FLOWI_FLAG_ANYSRC). */
+/**
+ * Flag of {@link ipRouteOutputKey}: the source need not be an address of this machine (FLOWI_FLAG_ANYSRC); one that is no
+ * station's counts as not given.
+ */
 export const FLOWI_FLAG_ANYSRC = 1;
 
 const INADDR_LOOPBACK = 0x7f000001;
@@ -261,15 +264,21 @@ export function ipRouteOutputKey(
   flags: number,
 ): Dst | null {
   const net = ipv4Of(ns);
+  const cacheKey = ~oif ^ (flags << 30);
   if (net.rules.plain) {
-    const known = net.routeCache.find(daddr, saddr, -oif - 1, net.routeGeneration);
+    const known = net.routeCache.find(daddr, saddr, cacheKey, net.routeGeneration);
     if (known !== null) return redirected(net, known, daddr);
   }
-  const dst = routeOutputSlow(net, daddr, saddr, oif, mark, tos & IPTOS_RT_MASK, flags);
+  const from = (flags & FLOWI_FLAG_ANYSRC) === 0 || isStation(ns, saddr) ? saddr : 0;
+  const dst = routeOutputSlow(net, daddr, from, oif, mark, tos & IPTOS_RT_MASK, flags);
   if (dst === null) return null;
-  const cacheable = net.rules.plain && flags === 0;
-  if (cacheable) net.routeCache.store(daddr, saddr, -oif - 1, net.routeGeneration, dst);
+  if (net.rules.plain) net.routeCache.store(daddr, saddr, cacheKey, net.routeGeneration, dst);
   return redirected(net, dst, daddr);
+}
+
+function isStation(ns: NetNs, addr: number): boolean {
+  const type = inetAddrType(ns, addr);
+  return type === RTN_LOCAL || type === RTN_UNICAST;
 }
 
 /** A redirect may have told a better gateway (the next-hop exceptions of a route). */

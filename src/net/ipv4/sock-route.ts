@@ -4,8 +4,8 @@ import { type Dst, RTN_BROADCAST } from "../core/dst.ts";
 import { ipOptionsHop } from "./ip-options.ts";
 import { ipv4Of } from "./ipv4-net.ts";
 import { ipRouteOutput, routeSource } from "./route.ts";
-import { dstMtu } from "./route-exception.ts";
-import type { Sock } from "./sock.ts";
+import { dstMtu, dstMtuLocked } from "./route-exception.ts";
+import { IP_PMTUDISC_DONT, IP_PMTUDISC_WANT, type Sock } from "./sock.ts";
 
 /** The kept route of a connected socket, looked up again when it is out of date; null when there is none any more. */
 export function skDstCheck(sk: Sock): Dst | null {
@@ -33,6 +33,12 @@ export function skDstMtu(
   const mtu = dstMtu(sk.ns, dst, daddr);
   const { xfrmMtu } = ipv4Of(sk.ns);
   return xfrmMtu === null ? mtu : xfrmMtu(sk.ns, dst, mtu, proto, saddr, daddr, sport, dport, sk.mark);
+}
+
+/** Whether packets of a socket to `daddr` carry DF (ip_dont_fragment): not where the path MTU is below route.min_pmtu. */
+export function ipDontFragment(sk: Sock, dst: Dst, daddr: number): boolean {
+  if (sk.pmtuDisc === IP_PMTUDISC_DONT) return false;
+  return sk.pmtuDisc !== IP_PMTUDISC_WANT || !dstMtuLocked(sk.ns, dst, daddr);
 }
 
 /** Result of {@link skRouteOutput}, overwritten by the next call. */

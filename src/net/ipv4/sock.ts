@@ -118,6 +118,7 @@ export class Sock {
   constructor(ns: NetNs, protocol: number) {
     this.ns = ns;
     this.protocol = protocol;
+    if (ipv4Of(ns).sysctls.ipNoPmtuDisc !== 0) this.pmtuDisc = IP_PMTUDISC_DONT;
   }
 
   /** Draws a new transmit hash (sk_rethink_txhash). */

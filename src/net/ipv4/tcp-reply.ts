@@ -11,8 +11,13 @@ import { ipOptionsBuild, ipOptionsEcho, ipOptionsHop } from "./ip-options.ts";
 import { ipBuildHeader, ipLocalOut } from "./ip-output.ts";
 import { ipv4Of } from "./ipv4-net.ts";
 import { ipRouteOutput, skbSetRoute } from "./route.ts";
+import { type Sock, sockOf } from "./sock.ts";
+import { ipDontFragment } from "./sock-route.ts";
 import { tcpOf } from "./tcp-net.ts";
 import type { TcpSegment } from "./tcp-segment.ts";
+
+/** What every path takes in one piece (RFC 791). */
+const IPV4_MIN_MTU = 68;
 
 const INET_ECN_MASK = 3;
 
@@ -58,7 +63,10 @@ export function echoOptions(ns: NetNs, skb: Skb, to: ReplyAddress): boolean {
   return true;
 }
 
-/** Sends a segment without data: DF, IP id 0. Nothing when there is no route. */
+/**
+ * Sends a segment without data: DF, IP id 0; a long one of a socket that wants no DF without, and with any id. Nothing
+ * when there is no route.
+ */
 export function tcpSendReply(
   ns: NetNs,
   to: ReplyAddress,
@@ -67,6 +75,7 @@ export function tcpSendReply(
   flags: number,
   window: number,
   options: TcpOptions | null,
+  sk: Sock | null = null,
 ): void {
   const oif = to.boundDev === null ? 0 : to.boundDev.ifindex;
   const { opt } = to;
@@ -92,7 +101,10 @@ export function tcpSendReply(
   skb.mark = to.mark;
   skb.hash = to.txHash;
   const optlen = opt === null ? 0 : opt.optlen;
-  ipBuildHeader(skb, to.saddr, to.daddr, IPPROTO_TCP, to.tos, ipv4Of(ns).defaultTtl, true, 0, optlen);
+  const small = IP_HLEN + optlen + headerLen <= IPV4_MIN_MTU;
+  const df = small || sk === null || ipDontFragment(sk, dst, hop);
+  const id = df ? 0 : sockOf(ns).prng.below(65536);
+  ipBuildHeader(skb, to.saddr, to.daddr, IPPROTO_TCP, to.tos, ipv4Of(ns).defaultTtl, df, id, optlen);
   // The pseudo header has the last station of a source route.
   l4ChecksumSet(skb.bytes, view, skb.data);
   if (opt !== null) ipOptionsBuild(ns, skb, opt, to.daddr);

@@ -101,7 +101,8 @@ function sendSynAck(req: TcpReqSock): void {
   options.sackPermitted = req.sackOk;
   options.wscale = req.wscaleOk ? req.rcvWscale : -1;
   const ack = (req.rcvIsn + 1) | 0;
-  tcpSendReply(req.ns, req, req.sntIsn, ack, TCP_SYN | TCP_ACK, Math.min(req.rcvWnd, 65535), options);
+  const window = Math.min(req.rcvWnd, 65535);
+  tcpSendReply(req.ns, req, req.sntIsn, ack, TCP_SYN | TCP_ACK, window, options, req.listener);
 }
 
 /** No ACK came: the SYN-ACK again, or the request goes (reqsk_timer_handler). */
@@ -201,6 +202,7 @@ function synRecvSock(req: TcpReqSock, seg: TcpSegment): TcpSock {
   sk.mark = req.mark;
   sk.opt = req.opt;
   sk.ttl = listener.ttl;
+  sk.pmtuDisc = listener.pmtuDisc;
   sk.tos = listener.tos;
   sk.noDelay = listener.noDelay;
   sk.keepAlive = listener.keepAlive;

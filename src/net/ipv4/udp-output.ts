@@ -8,11 +8,14 @@ import { ipOptionsBuild, ipOptionsHop } from "./ip-options.ts";
 import { ipBuildHeader, ipLocalOut } from "./ip-output.ts";
 import { ipv4Of } from "./ipv4-net.ts";
 import { skbSetRoute } from "./route.ts";
-import { IP_PMTUDISC_DO, IP_PMTUDISC_DONT, IP_PMTUDISC_PROBE, type Sock, type SockError } from "./sock.ts";
-import { skDstMtu, skRouteOutput } from "./sock-route.ts";
+import { IP_PMTUDISC_DO, IP_PMTUDISC_PROBE, type Sock, type SockError } from "./sock.ts";
+import { ipDontFragment, skDstMtu, skRouteOutput } from "./sock-route.ts";
 import { udpNetOf } from "./udp-net.ts";
 
-/** Builds and sends one datagram. EMSGSIZE when the socket forbids fragments and it is too long; routing errors. */
+/**
+ * Builds and sends one datagram. EMSGSIZE when the socket forbids fragments and it is too long; routing errors; EPERM when a
+ * rule drops it.
+ */
 export function udpSendSkb(
   sk: Sock & { broadcast: boolean; pushError(error: SockError): void },
   data: Uint8Array,
@@ -33,7 +36,7 @@ export function udpSendSkb(
     sk.pushError({ errno: "EMSGSIZE", type: 0, code: 0, info: mtu - optlen, offender: 0, ttl: 0, dport });
     throw new SysError("EMSGSIZE");
   }
-  const df = fits && sk.pmtuDisc !== IP_PMTUDISC_DONT;
+  const df = fits && ipDontFragment(sk, dst, hop);
   const skb = sk.ns.kernel.pool.alloc(udpLen + IP_HLEN + optlen);
   skb.data += IP_HLEN + optlen;
   skb.tail = skb.data;
@@ -55,9 +58,9 @@ export function udpSendSkb(
     id = sk.inetId;
     sk.inetId = (id + 1) & 0xffff;
   } else if (!df || sk.pmtuDisc < IP_PMTUDISC_DO) id = ipSelectIdent(sk.ns, source, hop, IPPROTO_UDP);
-  udpNetOf(sk.ns).outDatagrams++;
   const ttl = sk.ttl || ipv4Of(sk.ns).defaultTtl;
   ipBuildHeader(skb, source, daddr, IPPROTO_UDP, sk.tos, ttl, df, id, optlen);
   if (opt !== null) ipOptionsBuild(sk.ns, skb, opt, daddr);
-  ipLocalOut(sk.ns, skb);
+  if (!ipLocalOut(sk.ns, skb)) throw new SysError("EPERM");
+  udpNetOf(sk.ns).outDatagrams++;
 }

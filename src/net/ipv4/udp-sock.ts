@@ -74,8 +74,8 @@ export class UdpSock extends Sock {
   }
 
   /**
-   * Sends a datagram; `addr` 0: to the connected peer. EDESTADDRREQ, EMSGSIZE, EACCES (broadcast), routing errors, or the
-   * pending error.
+   * Sends a datagram; `addr` 0: to the connected peer. EDESTADDRREQ, EMSGSIZE, EACCES (broadcast), EPERM (a rule dropped
+   * it), routing errors, or the pending error.
    */
   send(data: Uint8Array, addr = 0, port = 0): void {
     this.throwError();

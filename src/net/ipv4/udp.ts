@@ -117,7 +117,7 @@ function udpErr(ns: NetNs, skb: Skb, type: number, code: number, info: number): 
   let errno = hard ? ("EIO" as const) : ("EHOSTUNREACH" as ReturnType<typeof errnoOf>);
   if (type === ICMP_DEST_UNREACH) {
     if (code === ICMP_FRAG_NEEDED) {
-      ipv4UpdatePmtu(ns, skb, info);
+      ipv4UpdatePmtu(ns, skb, info, sk.state === TCP_ESTABLISHED);
       if (sk.pmtuDisc === IP_PMTUDISC_DONT) return;
       errno = "EMSGSIZE";
       hard = true;

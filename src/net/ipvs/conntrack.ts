@@ -3,8 +3,12 @@
  * learns the real server, without it balanced packets are not tracked.
  */
 import { IPPROTO_ICMP } from "../../wire/ipv4.ts";
+import { DROP } from "../core/drop-reason.ts";
+import { NF_ACCEPT, NF_DROP } from "../core/hooks.ts";
+import type { NetNs } from "../core/net-ns.ts";
 import { IP_CT_ESTABLISHED_REPLY, IP_CT_RELATED_REPLY, IP_CT_UNTRACKED, type Skb } from "../core/skb.ts";
 import { ctOf } from "../netfilter/conntrack/conntrack.ts";
+import { nfConntrackConfirm } from "../netfilter/conntrack/conntrack-core.ts";
 import { type Conntrack, conntrackOf } from "../netfilter/conntrack/conntrack-net.ts";
 import type { IpvsConn } from "./conn.ts";
 
@@ -31,6 +35,18 @@ export function updateConntrack(skb: Skb, conn: IpvsConn, inwards: boolean): voi
     ct.replDst = conn.vaddr;
     if (withPorts) ct.replDport = conn.vport;
   }
+}
+
+/**
+ * The packet's connection becomes real before the packet is wrapped up (ip_vs_confirm_conntrack). False: it cannot, and the
+ * packet is gone.
+ */
+export function confirmConntrack(ns: NetNs, skb: Skb): boolean {
+  const ct = ctOf(skb);
+  if (ct === null || ct.isConfirmed) return true;
+  const verdict = nfConntrackConfirm(conntrackOf(ns) as Conntrack, skb);
+  if (verdict === NF_DROP) skb.drop(DROP.CONNTRACK_CONFIRM);
+  return verdict === NF_ACCEPT;
 }
 
 /** The packet is not tracked any more; one that could not be may still be by the next hook (ip_vs_notrack). */

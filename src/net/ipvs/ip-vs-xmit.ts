@@ -1,4 +1,4 @@
-/** Sending a balanced packet on to its real server (net/netfilter/ipvs/ip_vs_xmit.c): masquerading and direct routing. */
+/** Sending a balanced packet on to its real server (net/netfilter/ipvs/ip_vs_xmit.c): masquerading, tunnelling and direct routing. */
 import { inetChecksum } from "../../wire/checksum.ts";
 import {
   ICMP_DEST_UNREACH,
@@ -10,12 +10,15 @@ import {
 } from "../../wire/icmp.ts";
 import {
   IP_DF,
+  IP_HLEN,
+  IPPROTO_IPIP,
   ipChecksumSet,
   ipDaddr,
   ipDecreaseTtl,
   ipFragOff,
   ipHeaderLen,
   ipSaddr,
+  ipTos,
   ipTotLen,
   ipTtl,
 } from "../../wire/ipv4.ts";
@@ -32,14 +35,16 @@ import {
   type Verdict,
 } from "../core/hooks.ts";
 import type { NetNs } from "../core/net-ns.ts";
-import type { Skb } from "../core/skb.ts";
+import { IP_CT_NEW, type Skb } from "../core/skb.ts";
+import { ipTunnelEcnEncap } from "../drivers/tunnel-ecn.ts";
 import { icmpSend } from "../ipv4/icmp.ts";
-import { ipOutput } from "../ipv4/ip-output.ts";
-import { ipRouteOutput, skbSetRoute } from "../ipv4/route.ts";
-import { dstMtu } from "../ipv4/route-exception.ts";
+import { ipSelectIdent } from "../ipv4/ip-ident.ts";
+import { ipBuildHeader, ipLocalOut, ipOutput } from "../ipv4/ip-output.ts";
+import { ipRouteOutput, routeSource, skbSetRoute } from "../ipv4/route.ts";
+import { dstMtu, updatePmtu } from "../ipv4/route-exception.ts";
 import type { IpvsConn } from "./conn.ts";
-import { ignoreConntrack, updateConntrack } from "./conntrack.ts";
-import { IP_VS_CONN_F_DROUTE, IP_VS_CONN_F_LOCALNODE } from "./service.ts";
+import { confirmConntrack, ignoreConntrack, updateConntrack } from "./conntrack.ts";
+import { IP_VS_CONN_F_DROUTE, IP_VS_CONN_F_LOCALNODE, IP_VS_CONN_F_TUNNEL } from "./service.ts";
 
 /** Where a packet may go (IP_VS_RT_MODE_*): to this machine, elsewhere, and here although it was for elsewhere. */
 const LOCAL = 1;
@@ -47,12 +52,17 @@ const NON_LOCAL = 2;
 const REDIRECT = 4;
 /** It is an ICMP message: too long is not too long. */
 const NO_MTU = 8;
+/** One more IP header comes in front. */
+const TUNNEL = 16;
 
 const LOOPBACK_NET = 127;
+/** Least MTU of IPv4 (RFC 791). */
+const IPV4_MIN_MTU = 68;
 
 /** Sends by the method of the destination; the packet is the caller's only on NF_ACCEPT. */
 export function ipVsXmit(ns: NetNs, skb: Skb, conn: IpvsConn): Verdict {
   if (conn.method === IP_VS_CONN_F_LOCALNODE) return sendOrCont(ns, skb, conn, null);
+  if (conn.method === IP_VS_CONN_F_TUNNEL) return tunnelXmit(ns, skb, conn, 0);
   return conn.method === IP_VS_CONN_F_DROUTE ? directRoute(ns, skb, conn) : natXmit(ns, skb, conn);
 }
 
@@ -79,8 +89,37 @@ function directRoute(ns: NetNs, skb: Skb, conn: IpvsConn): Verdict {
   return dst === null ? NF_STOLEN : sendOrCont(ns, skb, conn, dst);
 }
 
+/**
+ * ip_vs_tunnel_xmit: the packet in one of protocol 4, from this machine to the real server, which knows the virtual address
+ * too. TOS and TTL are those inside, DF as well unless path MTU discovery is off: then what is too long leaves in fragments.
+ */
+function tunnelXmit(ns: NetNs, skb: Skb, conn: IpvsConn, noMtu: number): Verdict {
+  const dst = outRoute(ns, skb, conn, LOCAL | NON_LOCAL | TUNNEL | noMtu);
+  if (dst === null) return NF_STOLEN;
+  if (dst.type === RTN_LOCAL) return sendOrCont(ns, skb, conn, dst);
+  const { view, netOff } = skb;
+  const df = conn.net.sysctl.pmtuDisc !== 0 && (ipFragOff(view, netOff) & IP_DF) !== 0;
+  const innerTos = ipTos(view, netOff);
+  const tos = ipTunnelEcnEncap(innerTos, innerTos);
+  const ttl = ipTtl(view, netOff);
+  ipSendCheck(skb);
+  const saddr = routeSource(dst, conn.daddr);
+  skb.opt = null;
+  skb.fragList = null;
+  const id = ipSelectIdent(ns, saddr, conn.daddr, IPPROTO_IPIP);
+  ipBuildHeader(skb, saddr, conn.daddr, IPPROTO_IPIP, tos, ttl, df, id);
+  skb.ipvsProperty = true;
+  if (conn.nfct && !confirmConntrack(ns, skb)) return NF_STOLEN;
+  skb.ct = null;
+  skb.ctInfo = IP_CT_NEW;
+  skbSetRoute(skb, dst, conn.daddr);
+  ipLocalOut(ns, skb);
+  return NF_STOLEN;
+}
+
 /** An ICMP error of the client about a reply goes on to the real server (ip_vs_icmp_xmit). */
 export function ipVsIcmpXmit(ns: NetNs, skb: Skb, conn: IpvsConn, hook: Hook): Verdict {
+  if (conn.method === IP_VS_CONN_F_TUNNEL) return tunnelXmit(ns, skb, conn, NO_MTU);
   if (!conn.masquerades) return ipVsXmit(ns, skb, conn);
   const where = hook === NF_INET_FORWARD ? NON_LOCAL : LOCAL | NON_LOCAL | REDIRECT;
   const dst = outRoute(ns, skb, conn, where | NO_MTU);
@@ -135,12 +174,24 @@ function outRoute(ns: NetNs, skb: Skb, conn: IpvsConn, where: number): Dst | nul
     return gone(skb, DROP.IPVS_TTL);
   }
   ipDecreaseTtl(view, netOff);
-  const mtu = dstMtu(ns, dst, conn.daddr);
+  let mtu = dstMtu(ns, dst, conn.daddr);
+  if ((where & TUNNEL) !== 0) {
+    mtu -= IP_HLEN;
+    if (dest === null || mtu < IPV4_MIN_MTU) return gone(skb, DROP.PKT_TOO_BIG);
+    tellSocket(ns, skb, mtu);
+    if (conn.net.sysctl.pmtuDisc === 0) return dst;
+  }
   if ((where & NO_MTU) === 0 && ipTotLen(view, netOff) > mtu && (ipFragOff(view, netOff) & IP_DF) !== 0) {
     icmpSend(ns, skb, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu);
     return gone(skb, DROP.PKT_TOO_BIG);
   }
   return dst;
+}
+
+/** A socket of this machine learns the path MTU at once (maybe_update_pmtu). */
+function tellSocket(ns: NetNs, skb: Skb, mtu: number): void {
+  if (skb.dev === null && skb.sk !== null && skb.dst !== null)
+    updatePmtu(ns, skb.dst, ipDaddr(skb.view, skb.netOff), mtu);
 }
 
 function gone(skb: Skb, reason: number): null {

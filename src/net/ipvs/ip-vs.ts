@@ -21,6 +21,7 @@ export interface IpvsSysctls {
   sloppyTcp: number;
   natIcmpSend: number;
   scheduleIcmp: number;
+  pmtuDisc: number;
 }
 
 /** IPVS of one namespace (struct netns_ipvs). */
@@ -44,6 +45,7 @@ export class IpvsNet {
     sloppyTcp: 0,
     natIcmpSend: 0,
     scheduleIcmp: 0,
+    pmtuDisc: 1,
   };
   /** `ipvsadm --set`: seconds of ESTABLISHED, FIN_WAIT and UDP. */
   readonly timeoutsSec = { tcp: 900, tcpFin: 120, udp: 300 };

@@ -13,7 +13,6 @@ const FIXED = new Map(
     cache_bypass: "0",
     debug_level: "0",
     ignore_tunneled: "0",
-    pmtu_disc: "1",
     sloppy_sctp: "0",
     sync_persist_mode: "0",
     sync_ports: "1",
@@ -43,6 +42,7 @@ const LIVE = {
   sloppy_tcp: "sloppyTcp",
   nat_icmp_send: "natIcmpSend",
   schedule_icmp: "scheduleIcmp",
+  pmtu_disc: "pmtuDisc",
 } as const;
 
 export function ipvsSysctls(net: IpvsNet): SysctlProvider {

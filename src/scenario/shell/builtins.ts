@@ -1,5 +1,6 @@
 /** Every builtin of the shell by its name, and the commands that run other commands: sudo, xargs, sh, bash, env, exec. */
 import type { Co } from "../../host/process.ts";
+import { moduleLoad } from "../../net/ctl/module.ts";
 import { NotModelledError, SysError, strerror, UsageError } from "../../util/errors.ts";
 import { type Builtin, now } from "./builtin.ts";
 import { FILE_BUILTINS } from "./builtins-files.ts";
@@ -187,6 +188,14 @@ const taskset: Builtin = function* (shell, argv, io, run) {
   return argv.length > from ? yield* run(shell, argv.slice(from), io) : 1;
 };
 
+/** Modules that nothing here depends on are taken for built in. */
+const modprobe = now((shell, argv) => {
+  if (argv.some((word) => /^-\w*r|^--remove$/.test(word))) throw new NotModelledError("modprobe -r");
+  const name = argv.find((word) => !word.startsWith("-"));
+  if (name !== undefined) moduleLoad(shell.place.machine.kernel, name);
+  return 0;
+});
+
 const pwd = now((_shell, _argv, io) => {
   io.out.write("/root\n");
   return 0;
@@ -204,7 +213,7 @@ export const BUILTINS: ReadonlyMap<string, Builtin> = new Map<string, Builtin>([
   ["clear", ignored],
   ["sync", ignored],
   ["disown", ignored],
-  ["modprobe", ignored],
+  ["modprobe", modprobe],
   ["shopt", ignored],
   ["ulimit", ignored],
   ["umask", ignored],

@@ -9,6 +9,7 @@ import { ipNetns, namedNetns } from "./ip-netns.ts";
 import { type IpOptions, ipOutput } from "./ip-options.ts";
 import { ipRoute } from "./ip-route.ts";
 import { ipRule } from "./ip-rule.ts";
+import { ipTunnel } from "./ip-tunnel.ts";
 import { ipXfrm } from "./ip-xfrm.ts";
 
 type Handler = (
@@ -34,7 +35,7 @@ const OBJECTS: readonly (readonly [string, Handler])[] = [
   ["neighbour", ipNeigh],
   ["ntable", notModelled("ntable")],
   ["link", ipLink],
-  ["tunnel", notModelled("tunnel")],
+  ["tunnel", ipTunnel],
   ["tuntap", notModelled("tuntap")],
   ["token", notModelled("token")],
   ["tcp_metrics", notModelled("tcp_metrics")],

@@ -5,6 +5,7 @@ import type { VxlanConfig } from "../../net/drivers/vxlan-private.ts";
 import { NotModelledError, SysError, UsageError } from "../../util/errors.ts";
 import { parseIp4, parseMac } from "../../wire/address.ts";
 import type { ToolContext } from "../tool.ts";
+import { ipTunnelSettings, ipTunnelWords } from "./link-iptnl.ts";
 
 /** Walks over words; a missing one is iproute2's complaint. */
 export class Words {
@@ -70,13 +71,20 @@ export function parseLinkAdd(argv: readonly string[], context: ToolContext): Lin
     if (draft.vni === undefined) throw new UsageError("vxlan: missing virtual network identifier", 255);
   }
   if (kind === "veth") vethWords(words, draft, context);
+  else if (kind === "ipip") Object.assign(draft, ipTunnelSettings(null, ipTunnelWords(words, context), 255));
   else if (kind === "bridge" || kind === "dummy") plainWords(kind, words, draft, place, context);
   else if (kind !== "vxlan") throw new NotModelledError(`ip link add type ${kind}`);
-  const fallback = kind === "veth" ? "veth0" : `${kind}0`;
-  const spec = { ...draft, name: draft.name ?? fallback, kind } as unknown as LinkSpec;
-  const tunnel = kind === "vxlan";
+  const spec = { ...draft, name: draft.name ?? freeName(kind, context), kind } as unknown as LinkSpec;
+  const tunnel = kind === "vxlan" || kind === "ipip";
   const ns = tunnel || place.netns === null ? context.ns : place.netns;
   return { spec, ns, moveTo: tunnel ? place.netns : null, up: place.up };
+}
+
+/** The first name of the kernel's own that is free (dev_alloc_name). */
+export function freeName(kind: string, { ns }: ToolContext): string {
+  let no = 0;
+  while (ns.device(`${kind}${no}`) !== undefined) no++;
+  return `${kind}${no}`;
 }
 
 interface Place {

@@ -13,9 +13,10 @@ import {
   IFF_UP,
   type NetDevice,
 } from "../../net/core/net-device.ts";
+import { type IpTunnel, ipTunnelOf } from "../../net/drivers/ip-tunnel.ts";
 import { nicOf } from "../../net/drivers/nic.ts";
 import { vxlanOf } from "../../net/drivers/vxlan-private.ts";
-import { formatMac } from "../../wire/address.ts";
+import { formatIp4, formatMac } from "../../wire/address.ts";
 import type { IpOptions } from "./ip-options.ts";
 import {
   bridgeFields,
@@ -27,6 +28,7 @@ import {
   tsoMaxSize,
   vxlanFields,
 } from "./link-detail.ts";
+import { ipTunnelFields } from "./link-iptnl.ts";
 import { statsJson, statsText } from "./link-stats.ts";
 
 const FLAGS: readonly (readonly [number, string])[] = [
@@ -50,6 +52,8 @@ function linkOf(dev: NetDevice): { index: number; netnsid: number; name: string;
     const netnsid = dev.ns.netnsId(dev.link.ns);
     return { index: dev.link.ifindex, netnsid, name: dev.link.name, down: netnsid < 0 && !dev.link.isUp };
   }
+  if (ipTunnelOf(dev) !== null && dev.linkIndex === 0)
+    return { index: 0, netnsid: dev.ns.netnsId(dev.linkNs!), name: "NONE", down: false };
   const lower = dev.linkIndex === 0 ? undefined : dev.linkNs?.deviceByIndex(dev.linkIndex);
   if (dev.linkNs !== null && dev.linkNs !== dev.ns) {
     // Without a lower device the kernel reports the device's own index.
@@ -75,7 +79,7 @@ export function linkFlags(dev: NetDevice): string[] {
 export function linkName(dev: NetDevice): string {
   const link = linkOf(dev);
   if (link === null) return dev.name;
-  return `${dev.name}@${link.netnsid >= 0 ? `if${link.index}` : link.name}`;
+  return `${dev.name}@${link.netnsid >= 0 && link.index !== 0 ? `if${link.index}` : link.name}`;
 }
 
 function linkKind(dev: NetDevice): { kind: string; fields: Field[] } | null {
@@ -83,6 +87,8 @@ function linkKind(dev: NetDevice): { kind: string; fields: Field[] } | null {
   if (br !== null) return { kind: "bridge", fields: bridgeFields(br) };
   const vxlan = vxlanOf(dev);
   if (vxlan !== null) return { kind: "vxlan", fields: vxlanFields(vxlan) };
+  const tunnel = ipTunnelOf(dev);
+  if (tunnel !== null) return { kind: "ipip", fields: ipTunnelFields(tunnel) };
   const { kind } = dev.ops;
   return kind === "veth" || kind === "dummy" ? { kind, fields: [] } : null;
 }
@@ -120,6 +126,23 @@ function headLine(dev: NetDevice, isLink: boolean): string {
   return line;
 }
 
+/** Kind of link (ARPHRD_*), the device's address on it and that of everybody, or of the other end. */
+function hardware(dev: NetDevice): { type: string; address: string; broadcast: string } {
+  const tunnel: IpTunnel | null = ipTunnelOf(dev);
+  if (tunnel !== null) {
+    const { local, remote } = tunnel.parms;
+    return { type: "ipip", address: formatIp4(local), broadcast: formatIp4(remote) };
+  }
+  const address = formatMac(dev.addrHi, dev.addrLo);
+  return (dev.flags & IFF_LOOPBACK) !== 0
+    ? { type: "loopback", address, broadcast: ZERO_MAC }
+    : { type: "ether", address, broadcast: BROADCAST_MAC };
+}
+
+function pointsOut(dev: NetDevice): boolean {
+  return (dev.flags & IFF_POINTOPOINT) !== 0;
+}
+
 function qdiscOf(dev: NetDevice): string {
   return dev.qdiscAttached ? dev.qdisc : "noop";
 }
@@ -129,9 +152,8 @@ export function linkText(dev: NetDevice, options: IpOptions, isLink: boolean): s
   const nl = options.oneline ? "\\" : "\n";
   let text = headLine(dev, isLink);
   if (options.family === 0 || options.details || isLink) {
-    const loopback = (dev.flags & IFF_LOOPBACK) !== 0;
-    const mac = formatMac(dev.addrHi, dev.addrLo);
-    text += `${nl}    link/${loopback ? "loopback" : "ether"} ${mac} brd ${loopback ? ZERO_MAC : BROADCAST_MAC}`;
+    const { type, address, broadcast } = hardware(dev);
+    text += `${nl}    link/${type} ${address} ${pointsOut(dev) ? "peer" : "brd"} ${broadcast}`;
     const link = linkOf(dev);
     if (link !== null && link.netnsid >= 0) text += ` link-netnsid ${link.netnsid}`;
   }
@@ -152,8 +174,7 @@ function detailText(dev: NetDevice, isLink: boolean, nl: string): string {
 
 /** One line of `ip -br link`. */
 export function linkBrief(dev: NetDevice): string {
-  const mac = formatMac(dev.addrHi, dev.addrLo);
-  return `${briefHead(dev)}${mac} <${linkFlags(dev).join(",")}> \n`;
+  return `${briefHead(dev)}${hardware(dev).address} <${linkFlags(dev).join(",")}> \n`;
 }
 
 /** Name and state as `ip -br` starts a line. */
@@ -166,7 +187,8 @@ export function linkJson(dev: NetDevice, options: IpOptions, isLink: boolean): R
   const link = linkOf(dev);
   const out: Record<string, unknown> = { ifindex: dev.ifindex };
   if (link !== null) {
-    if (link.netnsid >= 0) out.link_index = link.index;
+    if (link.index === 0) out.link = null;
+    else if (link.netnsid >= 0) out.link_index = link.index;
     else out.link = link.name;
   }
   out.ifname = dev.name;
@@ -178,10 +200,11 @@ export function linkJson(dev: NetDevice, options: IpOptions, isLink: boolean): R
   if (isLink) out.linkmode = "DEFAULT";
   out.group = "default";
   if (dev.txQueueLen > 0) out.txqlen = dev.txQueueLen;
-  const loopback = (dev.flags & IFF_LOOPBACK) !== 0;
-  out.link_type = loopback ? "loopback" : "ether";
-  out.address = formatMac(dev.addrHi, dev.addrLo);
-  out.broadcast = loopback ? ZERO_MAC : BROADCAST_MAC;
+  const { type, address, broadcast } = hardware(dev);
+  out.link_type = type;
+  out.address = address;
+  if (pointsOut(dev)) out.link_pointtopoint = true;
+  out.broadcast = broadcast;
   if (link !== null && link.netnsid >= 0) out.link_netnsid = link.netnsid;
   if (options.details) Object.assign(out, detailJson(dev, isLink));
   if (options.stats) out.stats64 = statsJson(dev);

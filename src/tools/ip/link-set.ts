@@ -5,6 +5,7 @@ import {
   linkSetAllmulti,
   linkSetDown,
   linkSetFlag,
+  linkSetIpTunnel,
   linkSetMaster,
   linkSetMtu,
   linkSetName,
@@ -13,11 +14,14 @@ import {
   linkSetTxQueueLen,
   linkSetUp,
   linkSetVxlan,
+  type MacSpec,
 } from "../../net/ctl/link.ts";
 import { type BrportSettings, linkSetBridge, linkSetBrport } from "../../net/ctl/link-bridge.ts";
+import { ipTunnelOf } from "../../net/drivers/ip-tunnel.ts";
 import { NotModelledError, UsageError } from "../../util/errors.ts";
 import type { ToolContext } from "../tool.ts";
 import { macWord, netnsWord, numberWord, vxlanChanges, Words } from "./link-add.ts";
+import { ipTunnelSettings, ipTunnelWords } from "./link-iptnl.ts";
 import { deviceNamed } from "./words.ts";
 
 const CENTISEC = 100;
@@ -43,6 +47,12 @@ export function linkSet(argv: readonly string[], context: ToolContext): void {
   for (const [, run] of steps) run(dev);
 }
 
+/** Tunnels have addresses of four bytes, which cannot be set this way (ll_addr_a2n). */
+function setAddress(dev: NetDevice, mac: MacSpec): void {
+  if (ipTunnelOf(dev) !== null) throw new UsageError("Invalid address length 6 - must be 4 bytes", 1);
+  linkSetAddress(dev, mac.hi, mac.lo);
+}
+
 /** null: no word of `ip link set`, so the device's name. */
 function setWord(word: string, words: Words, context: ToolContext): Step | null {
   switch (word) {
@@ -52,7 +62,7 @@ function setWord(word: string, words: Words, context: ToolContext): Step | null 
     }
     case "address": {
       const mac = macWord(words.next());
-      return [1, (dev) => linkSetAddress(dev, mac.hi, mac.lo)];
+      return [1, (dev) => setAddress(dev, mac)];
     }
     case "mtu": {
       const mtu = numberWord(words.next(), 'Invalid "mtu" value\n', 0xffff_ffff);
@@ -115,6 +125,10 @@ function typeWords(words: Words, context: ToolContext): (dev: NetDevice) => void
   if (kind === "vxlan") {
     const changes = vxlanChanges(words, context);
     return (dev) => linkSetVxlan(dev, changes);
+  }
+  if (kind === "ipip") {
+    const parms = ipTunnelWords(words, context);
+    return (dev) => linkSetIpTunnel(dev, ipTunnelSettings(ipTunnelOf(dev)?.parms ?? null, parms, 255));
   }
   if (kind !== "bridge") throw new NotModelledError(`ip link set type ${kind}`);
   const settings: { ageingSec?: number; defaultPvid?: number; groupFwdMask?: number } = {};

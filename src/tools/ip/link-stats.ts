@@ -1,5 +1,6 @@
 /** Counters of a device as `ip -s link` prints them (iproute2 6.1 ip/ipaddress.c print_stats64). */
 import type { NetDevice } from "../../net/core/net-device.ts";
+import { ipTunnelOf } from "../../net/drivers/ip-tunnel.ts";
 import { vxlanOf } from "../../net/drivers/vxlan-private.ts";
 
 /** bytes, packets, errors, dropped, missed or carrier, multicast or collisions. */
@@ -13,10 +14,13 @@ const RX_HEAD = ["bytes", "packets", "errors", "dropped", "missed", "mcast"];
 const TX_HEAD = ["bytes", "packets", "errors", "dropped", "carrier", "collsns"];
 
 function rows(dev: NetDevice): { rx: Row; tx: Row } {
-  const vxlan = vxlanOf(dev);
+  const ipTunnel = ipTunnelOf(dev);
+  const tunnel = vxlanOf(dev) ?? ipTunnel;
+  const { rxErrors, txErrors, txCarrierErrors } = tunnel ?? { rxErrors: 0, txErrors: 0, txCarrierErrors: 0 };
+  const collisions = ipTunnel?.collisions ?? 0;
   return {
-    rx: [dev.rxBytes, dev.rxPackets, vxlan?.rxErrors ?? 0, dev.rxDropped, 0, dev.rxMulticast],
-    tx: [dev.txBytes, dev.txPackets, vxlan?.txErrors ?? 0, dev.txDropped, vxlan?.txCarrierErrors ?? 0, 0],
+    rx: [dev.rxBytes, dev.rxPackets, rxErrors, dev.rxDropped, 0, dev.rxMulticast],
+    tx: [dev.txBytes, dev.txPackets, txErrors, dev.txDropped, txCarrierErrors, collisions],
   };
 }
 

@@ -5,7 +5,7 @@ import { COMMON_PORTS, cable, type Network, server, subnetLeg, worldUp } from ".
 
 /**
  * What an administrator may set. Not icmp_ratelimit=0, with which Linux 6.1 forgets the credit that a host has for errors of
- * routing, and later ones do not; nor ip_no_pmtu_disc, which meshwire's sockets do not heed.
+ * routing, and later ones do not.
  */
 const ROUTER_SYSCTLS: readonly (readonly [string, readonly string[]])[] = [
   ["net.ipv4.conf.all.rp_filter", ["0", "1", "2"]],
@@ -20,6 +20,7 @@ const ROUTER_SYSCTLS: readonly (readonly [string, readonly string[]])[] = [
   ["net.ipv4.conf.all.accept_local", ["0", "1"]],
   ["net.ipv4.conf.eth0.route_localnet", ["0", "1"]],
   ["net.ipv4.ip_default_ttl", ["64", "32"]],
+  ["net.ipv4.ip_no_pmtu_disc", ["1", "2", "3"]],
   ["net.ipv4.icmp_echo_ignore_all", ["0", "1"]],
   ["net.ipv4.icmp_echo_ignore_broadcasts", ["0", "1"]],
   ["net.ipv4.icmp_errors_use_inbound_ifaddr", ["0", "1"]],
