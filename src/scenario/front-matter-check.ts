@@ -173,12 +173,13 @@ function machineSpec(
       );
     nics.push(nicSpec(value, segment, [...path, key], places));
   }
+  const onLink = segments.filter(({ name: one }) => nics.some((nic) => nic.segment === one));
   return {
     name,
     nics,
     docker: flag(keys, "docker", path, places),
     forward: flag(keys, "forward", path, places),
-    gateway: gatewayOf(keys["gateway"], [...path, "gateway"], places),
+    gateway: gatewayOf(keys["gateway"], onLink, [...path, "gateway"], places),
     nameservers: nameserversOf(keys["dns"], [...path, "dns"], places),
     sysctl: sysctlOf(keys["sysctl"], [...path, "sysctl"], places),
     ports: [],
@@ -229,6 +230,7 @@ function flag(
 
 function gatewayOf(
   value: unknown,
+  onLink: readonly SegmentSpec[],
   path: readonly string[],
   places: FrontMatterPlaces,
 ): number | null | undefined {
@@ -239,6 +241,12 @@ function gatewayOf(
     throw places.errorAtValue(
       path,
       `bad address \`${String(value)}\`: expected the next hop of the default route, or \`none\``,
+    );
+  const reached = onLink.some(({ network, prefixLen }) => (addr & prefixToMask(prefixLen)) === network);
+  if (!reached && onLink.length > 0)
+    throw places.errorAtValue(
+      path,
+      `${String(value)} is on no segment of the machine (${onLink.map((one) => formatCidr(one.network, one.prefixLen)).join(", ")})`,
     );
   return addr;
 }

@@ -135,6 +135,11 @@ describe("one wrong thing gives one error at its place, with what would do", () 
       broken("docker: true", "docker: 3"),
       "8:49: `docker`: expected true or false, found `3`",
     ],
+    [
+      "a gateway that no card reaches",
+      broken("docker: true", "gateway: 1.2.3.4"),
+      "8:50: 1.2.3.4 is on no segment of the machine (192.168.200.0/24)",
+    ],
   ])("%s", (_name, text, message) => {
     expect(() => spec(text)).toThrow(`lab.md:${message}`);
     try {

@@ -144,6 +144,14 @@ describe("refusals", () => {
   });
 
   test.each([
+    ["f() { f; }; f", "bash: f: maximum function nesting level exceeded (200)\n"],
+    ["seq 1 100000000 | wc -l", "seq: more than 1000000 numbers were refused\n"],
+    ["echo 1 2 | xargs -n 0 echo", "xargs: value 0 for -n option should be >= 1\n"],
+  ])("%s comes to an end", (text, stderr) => {
+    expect(desk().run(text).stderr).toBe(stderr);
+  });
+
+  test.each([
     ["echo 'a", 5, "unexpected EOF while looking for matching `''"],
     ['echo "a', 5, "unexpected EOF while looking for matching `\"'"],
     ["echo a | | b", 9, "syntax error near unexpected token `|'"],

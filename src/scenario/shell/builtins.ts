@@ -16,6 +16,12 @@ function* nothing(): Co<number> {
   return 0;
 }
 
+function perRunOf(text: string): number {
+  if (!/^\d+$/.test(text)) throw new UsageError(`xargs: invalid number "${text}" for -n option`, 1);
+  if (Number(text) === 0) throw new UsageError(`xargs: value ${text} for -n option should be >= 1`, 1);
+  return Number(text);
+}
+
 const xargs: Builtin = function* (shell, argv, io, run) {
   let perRun = Number.POSITIVE_INFINITY;
   let placeholder = "";
@@ -24,7 +30,7 @@ const xargs: Builtin = function* (shell, argv, io, run) {
   const words = [...argv];
   while (words[0]?.startsWith("-")) {
     const option = words.shift()!;
-    if (option.startsWith("-n")) perRun = Number(option.slice(2) || words.shift());
+    if (option.startsWith("-n")) perRun = perRunOf(option.slice(2) || (words.shift() ?? ""));
     else if (option.startsWith("-I")) placeholder = option.slice(2) || words.shift()!;
     else if (option === "-0") separator = /\0/;
     else if (option === "-r" || option === "--no-run-if-empty") always = false;

@@ -20,7 +20,7 @@ import type { ShellState } from "./state.ts";
 import { Input, type Io, type Sink, TextSink } from "./streams.ts";
 
 /** Functions that call themselves without an end. */
-const MAX_DEPTH = 500;
+const MAX_DEPTH = 200;
 
 export class Shell implements RunningShell, ParameterContext {
   readonly place: ShellPlace;

@@ -1,14 +1,24 @@
 /** What a command reads and writes: text, not bytes, and no concurrency: the left side of a pipe ends before the right begins. */
-import { type Errno, SysError } from "../../util/errors.ts";
+import { type Errno, SysError, UsageError } from "../../util/errors.ts";
 import type { FileView } from "./files.ts";
 
 export interface Sink {
   write(text: string): void;
 }
 
+/** Characters that one command may write: all of it stays in memory. */
+const MAX_OUTPUT = 1 << 26;
+
+/** Stops a command that writes without an end. */
+function checkOutput(length: number): void {
+  if (length > MAX_OUTPUT)
+    throw new UsageError(`bash: more than ${MAX_OUTPUT >> 20} MiB of output were stopped`, 1);
+}
+
 export class TextSink implements Sink {
   text = "";
   write(text: string): void {
+    checkOutput(this.text.length + text.length);
     this.text += text;
   }
 }

@@ -29,7 +29,8 @@ export class NetworkAttacher {
   }
 
   private *run(): Co<void> {
-    const { host, task } = this;
+    const host = this.host;
+    const task = this.task;
     const { engine } = host;
     const [{ networkId, addr }] = task.networks;
     for (let waitedNs = 0; host.balancerAddr(networkId) === undefined; waitedNs += POLL_NS) {

@@ -98,7 +98,8 @@ export class Sandbox {
 
   /** The default route follows the first endpoint that has a gateway. */
   updateGateway(): void {
-    const { ns, via } = this;
+    const { ns } = this;
+    const via = this.via;
     const next = this.gatewayEndpoint();
     if (ns === null || next === via) return;
     if (via !== null && via.dev !== null) routeDel(ns, defaultRoute(via));

@@ -23,6 +23,9 @@ export const printf: Utility = (argv) => {
   return output(shellPrintf(words[0], words.slice(1)));
 };
 
+/** All output stays in memory. */
+const MAX_NUMBERS = 1_000_000;
+
 export const seq: Utility = (argv) => {
   const words = [...argv];
   let separator = "\n";
@@ -42,6 +45,7 @@ export const seq: Utility = (argv) => {
   if (step === 0) throw new UsageError("seq: invalid Zero increment value: ‘0’", 1);
   const count = Math.floor((last - first) / step + 1e-9) + 1;
   if (count <= 0) return output("");
+  if (count > MAX_NUMBERS) throw new UsageError(`seq: more than ${MAX_NUMBERS} numbers were refused`, 1);
   return output(
     `${Array.from({ length: count }, (_, i) => String(Number((first + i * step).toFixed(9)))).join(separator)}\n`,
   );
