@@ -214,6 +214,27 @@ export interface TaskObject extends Meta {
   readonly attachment: AttachmentSpec | null;
 }
 
+/** What every task begins with: nothing is allocated, nobody has reported. */
+export function unallocated(
+  createdNs: number,
+): Pick<TaskObject, "status" | "networks" | "ports" | "vips" | "allocated"> {
+  return {
+    status: {
+      state: "new",
+      message: "created",
+      err: "",
+      atNs: createdNs,
+      containerId: "",
+      pid: 0,
+      exitCode: 0,
+    },
+    networks: [],
+    ports: [],
+    vips: [],
+    allocated: false,
+  };
+}
+
 /** `web.1.<task id>`, for global services `web.<node id>.<task id>`. */
 export function taskContainerName(task: TaskObject): string {
   return `${task.serviceName}.${task.slot > 0 ? task.slot : task.nodeId}.${task.id}`;

@@ -5,7 +5,7 @@
 import { newId } from "../ids.ts";
 import type { Cluster } from "./cluster.ts";
 import { RpcError } from "./control-api.ts";
-import { DEFAULT_RESTART, type TaskSpec } from "./objects.ts";
+import { DEFAULT_RESTART, type TaskSpec, unallocated } from "./objects.ts";
 
 export interface AttachRequest {
   readonly containerId: string;
@@ -38,20 +38,8 @@ export function attachNetwork(cluster: Cluster, nodeId: string, request: AttachR
     specPorts: [],
     specMode: "vip",
     desired: "running",
-    status: {
-      state: "new",
-      message: "created",
-      err: "",
-      atNs: meta.createdNs,
-      containerId: "",
-      pid: 0,
-      exitCode: 0,
-    },
-    networks: [],
-    ports: [],
-    vips: [],
+    ...unallocated(meta.createdNs),
     endpointMode: "vip",
-    allocated: false,
     attachment: { containerId, networkId: network.id, addr },
   });
   store.changed();

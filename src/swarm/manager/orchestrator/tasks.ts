@@ -1,7 +1,7 @@
 /** Making and ending tasks (swarmkit manager/orchestrator/task.go): shared by the orchestrators. */
 import type { Prng } from "../../../util/prng.ts";
 import { newId } from "../../ids.ts";
-import { type ServiceObject, stateRank, type TaskObject, type TaskState } from "../objects.ts";
+import { type ServiceObject, stateRank, type TaskObject, type TaskState, unallocated } from "../objects.ts";
 import type { Store } from "../store.ts";
 
 /** What the orchestrators work with. */
@@ -34,20 +34,8 @@ export function newTask(
     specPorts: service.spec.ports,
     specMode: service.spec.endpointMode,
     desired,
-    status: {
-      state: "new",
-      message: "created",
-      err: "",
-      atNs: meta.createdNs,
-      containerId: "",
-      pid: 0,
-      exitCode: 0,
-    },
-    networks: [],
-    ports: [],
-    vips: [],
+    ...unallocated(meta.createdNs),
     endpointMode: service.spec.endpointMode,
-    allocated: false,
     attachment: null,
   };
   context.store.tasks.set(task.id, task);
