@@ -43,6 +43,8 @@ export interface Step {
   /** Bytes in hexadecimal, from the destination MAC on. */
   readonly frame?: string;
   readonly answer?: Answer;
+  /** Time to rest before it. */
+  readonly restMs?: number;
   /** What it is, for the reader. */
   readonly note: string;
 }

@@ -4,7 +4,7 @@
  *
  * - IP identification of packets that the machine makes itself (ip_idents_reserve): values that no station has sent.
  * - Ports and ICMP ids that NAT chooses when the wanted one is taken, and the source port of VXLAN (a hash under a random
- *   key): values that no station and no rule names.
+ *   key): values that no station and no rule names. Two VXLAN flows may have the same source port on one side by chance.
  * - Initial sequence numbers of sockets of the machine: a constant difference.
  * - The checksum of a local packet that has not left yet, on `lo` (which finishes none) or quoted in an ICMP error: the
  *   kernel leaves it half done there (CHECKSUM_PARTIAL: the sum of the pseudo header), meshwire finishes it at once.
@@ -50,6 +50,8 @@ export class Masks {
   /** Real value -> meshwire's, and back. */
   private readonly ports = new Map<number, number>();
   private readonly renamed = new Map<number, number>();
+  /** Source ports of VXLAN, `FLOW PORT` on one side -> port on the other. */
+  private readonly flowPorts = new Map<string, number>();
   private readonly ids = new Map<string, number>();
   private readonly sequenceShifts = new Set<number>();
   private readonly knownPorts: ReadonlySet<number>;
@@ -151,9 +153,11 @@ export class Masks {
     if (to < off + 8) return;
     if (protocol === IPPROTO_UDP) {
       const covers = this.transportCover(outer, off, off + 6);
-      this.port(off, covers);
+      const tunnels = this.isVxlan(off + UDP_HLEN);
+      if (tunnels) this.flowPort(off, covers);
+      else this.port(off, covers);
       this.port(off + 2, covers);
-      if (this.isVxlan(off + UDP_HLEN)) this.ethernet(off + UDP_HLEN + VXLAN_HLEN, covers);
+      if (tunnels) this.ethernet(off + UDP_HLEN + VXLAN_HLEN, covers);
     } else if (protocol === IPPROTO_TCP) {
       const covers = this.transportCover(outer, off, off + 16);
       this.port(off, covers);
@@ -205,6 +209,19 @@ export class Masks {
     if (this.mayRename(get16(this.real, off), meshPort)) this.write(off, meshPort, covers);
   }
 
+  /** The source port of a VXLAN packet: one number on either side for all of the same protocol between two stations. */
+  private flowPort(off: number, covers: readonly Cover[]): void {
+    const port = get16(this.real, off);
+    const meshPort = get16(this.mesh, off);
+    if (port === meshPort || this.knownPorts.has(port) || this.knownPorts.has(meshPort)) return;
+    const flow = flowOf(this.mesh, off + UDP_HLEN + VXLAN_HLEN);
+    if (!this.rename16(this.flowPorts, `real ${flow} ${port}`, meshPort)) return;
+    if (!this.rename16(this.flowPorts, `mesh ${flow} ${meshPort}`, port)) return;
+    if (!this.ports.has(port)) this.ports.set(port, meshPort);
+    if (!this.renamed.has(meshPort)) this.renamed.set(meshPort, port);
+    this.write(off, meshPort, covers);
+  }
+
   private mayRename(port: number, meshPort: number): boolean {
     if (port === meshPort || this.knownPorts.has(port) || this.knownPorts.has(meshPort)) return false;
     const taken = this.renamed.get(meshPort);
@@ -246,4 +263,11 @@ export class Masks {
       this.write(sum, ~folded & 0xffff, covers.slice(0, i));
     }
   }
+}
+
+/** Protocol and addresses of the frame at `off`, the same in both directions. */
+function flowOf(bytes: Bytes, off: number): string {
+  const ip = off + ETH_HLEN;
+  if (get16(bytes, off + 12) !== ETH_P_IP) return "other";
+  return [bytes[ip + 9], ...[get32(bytes, ip + 12), get32(bytes, ip + 16)].sort()].join(".");
 }

@@ -53,6 +53,7 @@ export function drive(one: Case, side: Side): Driven {
   const peers = new Peers(one);
   const frames: Seen[][] = [];
   for (const step of one.steps) {
+    if (step.restMs !== undefined) side.rest(step.restMs);
     const first = sendingOf(step, peers);
     const seen = exchange(side, peers, first === null ? [] : [first]);
     if (one.pauseMs !== undefined) {

@@ -80,6 +80,9 @@ export class Skb {
   dst: Dst | null = null;
   /** Next hop, int32, valid with `dst`: gateway, or the destination itself. */
   nextHop = 0;
+  /** VLAN tag that is kept beside the frame (skb->vlan_proto, vlan_tci): its EtherType, 0 when there is none. */
+  vlanProto = 0;
+  vlanTci = 0;
   /** Connection tracking entry (net/netfilter/conntrack `Conn`) and IP_CT_* of this packet in it. */
   ct: unknown = null;
   ctInfo = IP_CT_NEW;
@@ -98,7 +101,7 @@ export class Skb {
   /** Largest fragment that a reassembled packet came in (IPCB frag_max_size), 0 when whole. */
   fragMaxSize = 0;
   /** Bytes of IP data in each of the fragments that it was put together from (frag_list), first to last; null when whole. */
-  fragList: readonly number[] | null = null;
+  fragList: number[] | null = null;
   /** The socket that sends it, for TCP/UDP output and TRACE (skb->sk). */
   sk: unknown = null;
   /** What happened to it, when somebody watches. */
@@ -158,6 +161,23 @@ export class Skb {
   /** Cuts the packet to `lenBytes` from `data` (skb_trim). */
   trim(lenBytes: number): void {
     if (this.data + lenBytes < this.tail) this.tail = this.data + lenBytes;
+  }
+
+  /**
+   * The bytes up to the offset `end` come to lie in one piece, to be written to (skb_ensure_writable): what they reach
+   * into of {@link fragList}, whose data begins at `l4Off`, moves to its first fragment.
+   */
+  ensureWritable(l4Off: number, end: number): void {
+    const { fragList } = this;
+    if (fragList === null) return;
+    let missing = end - l4Off - fragList[0];
+    while (missing > 0 && fragList.length > 1) {
+      const moved = Math.min(missing, fragList[1]);
+      fragList[0] += moved;
+      fragList[1] -= moved;
+      if (fragList[1] === 0) fragList.splice(1, 1);
+      missing -= moved;
+    }
   }
 
   /** A copy with a buffer of its own and all the fields; not in a list. */
@@ -239,6 +259,7 @@ export class SkbPool {
     skb.next = null;
     skb.trace = this.tracers > 0 ? new PacketTrace() : null;
     skb.nextHop = 0;
+    skb.vlanProto = 0;
     skb.hash = 0;
     skb.csumLevel = 0;
     skb.csumValid = false;
@@ -274,6 +295,8 @@ export class SkbPool {
     skb.priority = from.priority;
     skb.dst = from.dst;
     skb.nextHop = from.nextHop;
+    skb.vlanProto = from.vlanProto;
+    skb.vlanTci = from.vlanTci;
     skb.ct = from.ct;
     skb.ctInfo = from.ctInfo;
     skb.ipvsProperty = from.ipvsProperty;

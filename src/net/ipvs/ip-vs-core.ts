@@ -156,6 +156,7 @@ function ipVsOut(ns: NetNs, skb: Skb, hook: Hook, icmp: IcmpHandlers): Verdict {
   if (conn.masquerades) {
     const from = rewriteAddress(view, netOff, true, conn.vaddr);
     ipSendCheck(skb);
+    skb.ensureWritable(l4Off, l4Off + (protocol === IPPROTO_TCP ? TCP_HLEN : UDP_HLEN));
     rewriteTransport(view, skb.tail, protocol, l4Off, true, from, conn.vaddr, conn.vport);
     if (!reroute(ns, net, skb, hook)) return NF_DROP;
   }

@@ -12,6 +12,7 @@ import {
   IP_DF,
   IP_HLEN,
   IPPROTO_IPIP,
+  IPPROTO_TCP,
   ipChecksumSet,
   ipDaddr,
   ipDecreaseTtl,
@@ -23,6 +24,8 @@ import {
   ipTtl,
 } from "../../wire/ipv4.ts";
 import { rewriteAddress, rewriteTransport } from "../../wire/rewrite.ts";
+import { TCP_HLEN } from "../../wire/tcp.ts";
+import { UDP_HLEN } from "../../wire/udp.ts";
 import { DROP } from "../core/drop-reason.ts";
 import { type Dst, RTN_LOCAL } from "../core/dst.ts";
 import {
@@ -73,6 +76,7 @@ function natXmit(ns: NetNs, skb: Skb, conn: IpvsConn): Verdict {
   const l4Off = skb.netOff + ipHeaderLen(skb.view, skb.netOff);
   const from = rewriteAddress(skb.view, skb.netOff, false, conn.daddr);
   ipSendCheck(skb);
+  skb.ensureWritable(l4Off, l4Off + (conn.protocol === IPPROTO_TCP ? TCP_HLEN : UDP_HLEN));
   rewriteTransport(skb.view, skb.tail, conn.protocol, l4Off, false, from, conn.daddr, conn.dport);
   return natSendOrCont(ns, skb, conn, dst);
 }

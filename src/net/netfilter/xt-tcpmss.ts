@@ -22,6 +22,7 @@ export function tcpmssMangle(ns: NetNs, skb: Skb, mss: number): boolean {
   if ((view.getUint16(data + 6) & IP_OFFSET) !== 0) return true;
   const tcp = data + ((view.getUint8(data) & 0x0f) << 2);
   const length = skb.tail - tcp;
+  skb.ensureWritable(tcp, skb.tail);
   if (length < 20) return false;
   const headerLen = (view.getUint8(tcp + 12) >>> 4) << 2;
   if (headerLen < 20 || length < headerLen) return false;

@@ -1,14 +1,17 @@
 /** A case from a seed and the name of a topology. */
 import { Prng } from "../../../src/util/prng.ts";
-import type { Case } from "../case.ts";
+import type { Case, Step } from "../case.ts";
 import { randomRules } from "./rules.ts";
 import { TOPOLOGIES } from "./topologies.ts";
 import { Traffic } from "./traffic.ts";
 
 export const TOPOLOGY_NAMES: readonly string[] = Object.keys(TOPOLOGIES);
 
-/** So few that the limit of ICMP errors of a whole namespace (50 at once) is not reached. */
-const MAX_STEPS = 45;
+/** So few at once that the limit of ICMP errors of a whole namespace (50 at once, 1000 a second) is not reached. */
+const STEPS_AT_ONCE = 45;
+const REST_MS = 60;
+/** A case of so many steps is still over before a second. */
+const MAX_STEPS = 4 * STEPS_AT_ONCE;
 
 /** Longer than a delayed ACK takes (40 ms and a tick); a case of so many steps is still over before a second. */
 const PAUSE_MS = 50;
@@ -40,6 +43,10 @@ export function generateCase(seed: number, topology?: string): Case {
     stations: network.stations,
     listeners: network.listeners,
     ...(brisk ? { afterMs: AFTER_MS } : servers.length > 0 ? { pauseMs: PAUSE_MS } : {}),
-    steps: traffic.steps.slice(0, size),
+    steps: traffic.steps.slice(0, size).map(withRest),
   };
+}
+
+function withRest(step: Step, index: number): Step {
+  return index > 0 && index % STEPS_AT_ONCE === 0 ? { ...step, restMs: REST_MS } : step;
 }

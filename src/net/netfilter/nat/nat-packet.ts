@@ -22,6 +22,7 @@ import {
   l4ChecksumOk,
 } from "../../../wire/ipv4.ts";
 import { rewriteAddress, rewriteTransport } from "../../../wire/rewrite.ts";
+import { TCP_HLEN } from "../../../wire/tcp.ts";
 import type { Skb } from "../../core/skb.ts";
 import { TRACE_NAT } from "../../core/trace.ts";
 import {
@@ -38,10 +39,15 @@ import { type NatManip, NF_NAT_MANIP_DST, NF_NAT_MANIP_SRC } from "./nat-range.t
 
 const target = new Tuple();
 
-/** As much of a transport header as an error quotes at least; with less its ports are not translated. */
-const QUOTED_L4_BYTES = 8;
+/** The shortest transport header, and as much of one as an error quotes at least: with less its ports are not translated. */
+const MIN_L4_BYTES = 8;
 /** As much of a GRE header as must be there, though nothing in it is translated. */
 const GRE_BYTES = 8;
+
+/** What is written to of a transport header: all of a TCP one where it is there. */
+function writtenBytes(skb: Skb, protocol: number, off: number): number {
+  return protocol === IPPROTO_TCP && off + TCP_HLEN <= skb.tail ? TCP_HLEN : MIN_L4_BYTES;
+}
 
 /** Patches the id of a question or an answer; errors have none. */
 function icmpManip(skb: Skb, off: number, id: number): void {
@@ -58,6 +64,10 @@ function icmpManip(skb: Skb, off: number, id: number): void {
 function manipPacket(skb: Skb, iphOff: number, to: Tuple, manip: NatManip): void {
   const { view, tail } = skb;
   const off = iphOff + ipHeaderLen(view, iphOff);
+  if (skb.fragList !== null) {
+    const l4Off = skb.netOff + ipHeaderLen(view, skb.netOff);
+    skb.ensureWritable(l4Off, off + writtenBytes(skb, to.proto, off));
+  }
   const source = manip === NF_NAT_MANIP_SRC;
   const addr = source ? to.src : to.dst;
   const from = rewriteAddress(view, iphOff, source, addr);
@@ -116,7 +126,7 @@ export function nfNatIcmpReplyTranslation(skb: Skb, conn: Conn, manip: NatManip)
   const dir = ctDirOf(skb.ctInfo);
   if (!isManipulated(conn, manip, dir)) return true;
   const inner = off + ICMP_HLEN;
-  if (hasPorts(conn) && inner + ipHeaderLen(view, inner) + QUOTED_L4_BYTES > tail) return false;
+  if (hasPorts(conn) && inner + ipHeaderLen(view, inner) + MIN_L4_BYTES > tail) return false;
   otherTuple(conn, dir);
   const innerManip = manip === NF_NAT_MANIP_SRC ? NF_NAT_MANIP_DST : NF_NAT_MANIP_SRC;
   manipPacket(skb, inner, target, innerManip);
