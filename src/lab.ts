@@ -24,11 +24,12 @@ import { ipvsInit } from "./net/ipvs/ip-vs-ctl.ts";
 import { conntrackInit } from "./net/netfilter/conntrack/conntrack.ts";
 import { netfilterInit } from "./net/netfilter/ip-tables.ts";
 import { natInit } from "./net/netfilter/nat/nat.ts";
+import { nftInit } from "./net/netfilter/nft/nft-chain.ts";
 import { MS, Sim } from "./sim/sim.ts";
 import { engineOf, startDocker } from "./swarm/engine.ts";
 import { SwarmFabric } from "./swarm/fabric.ts";
 import { type ImageDecl, imageTable } from "./swarm/images.ts";
-import type { Pins } from "./swarm/pins.ts";
+import type { PinProblem, Pins } from "./swarm/pins.ts";
 import { type ImportSpec, importMachine } from "./tools/import/import-machine.ts";
 import { InvariantError, SysError, UsageError } from "./util/errors.ts";
 import { Pinned, type PinnedPart } from "./util/pinned.ts";
@@ -92,6 +93,7 @@ const PERNET: readonly PernetInit[] = [
   conntrackInit,
   natInit,
   netfilterInit,
+  nftInit,
   ipvsInit,
   xfrmInit,
   bridgeNetfilterInit,
@@ -145,6 +147,8 @@ export class Lab {
   readonly watchers: DeviceListener[] = [];
   /** How often a machine was started again. */
   private readonly boots = new Map<string, number>();
+  /** Pinned source ports by machine; a machine that was started again has a list for each life. */
+  private readonly portPins = new Map<string, Pinned<number>[]>();
   /** What imported machines leave out. */
   readonly notes: string[] = [];
   private readonly prng: Prng;
@@ -174,6 +178,18 @@ export class Lab {
   cardOn(segment: string, machine: string): NetDevice | null {
     const port = this.segments.get(segment)?.ports.find(({ dev }) => dev.ns === this.machine(machine).hostNs);
     return port?.dev ?? null;
+  }
+
+  /** Pins that could not be kept or were for what never came to be. */
+  pinProblems(): PinProblem[] {
+    const unused: PinProblem[] = [];
+    for (const [name, lists] of this.portPins)
+      if (lists.every((list) => list.untouched) && lists.length > 0)
+        unused.push({
+          path: ["pins", "ports", name],
+          message: `\`${name}\` opened no port of its own: the pin is of no use`,
+        });
+    return [...this.fabric.pins.problems(), ...unused];
   }
 
   /** Lets time pass, ns. */
@@ -261,7 +277,9 @@ export class Lab {
     for (const [name, value] of spec.sysctl) setParameter(machine, name, value);
     if (spec.forward) ns.sysctl.set("net.ipv4.ip_forward", "1");
     machine.nameservers = [...spec.nameservers];
-    sockOf(ns).pinnedPorts = new Pinned(spec.ports);
+    const ports = new Pinned(spec.ports);
+    this.portPins.set(spec.name, [...(this.portPins.get(spec.name) ?? []), ports]);
+    sockOf(ns).pinnedPorts = ports;
   }
 
   private import(machine: Machine, { nics }: MachineSpec, imported: ImportSpec): void {

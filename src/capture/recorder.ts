@@ -4,6 +4,7 @@
  *
  *     meta, 5 doubles a frame:  time ns | interface * 8 + packet type | place in the store | length | trace records so far
  */
+import { devSetPromiscuity } from "../net/core/dev-rx-flags.ts";
 import { IFF_LOOPBACK, type NetDevice, type Tap } from "../net/core/net-device.ts";
 import { PACKET_OUTGOING, type PacketType, type Skb, type SkbPool } from "../net/core/skb.ts";
 import { PacketTrace } from "../net/core/trace.ts";
@@ -13,7 +14,7 @@ import { EPOCH_SECONDS } from "../sim/wall-clock.ts";
 import { type CapturedFrame, LINKTYPE_ETHERNET, LINKTYPE_RAW } from "./frame.ts";
 import { FrameStore } from "./frame-store.ts";
 import { PcapWriter } from "./pcap.ts";
-import { addTap, removeTap, setPromiscuity } from "./tap.ts";
+import { addTap, removeTap } from "./tap.ts";
 
 const META = 5;
 
@@ -99,7 +100,7 @@ export class Recorder {
     this.taps.push(tap);
     addTap(dev, tap);
     this.startTracing(dev.ns.kernel.pool);
-    if (this.options.promiscuous === true) setPromiscuity(dev, 1);
+    if (this.options.promiscuous === true) devSetPromiscuity(dev, 1);
     return id;
   }
 
@@ -109,7 +110,7 @@ export class Recorder {
     if (tap === undefined) return;
     this.taps = this.taps.filter((one) => one !== tap);
     removeTap(dev, tap);
-    if (this.options.promiscuous === true) setPromiscuity(dev, -1);
+    if (this.options.promiscuous === true) devSetPromiscuity(dev, -1);
   }
 
   private startTracing(pool: SkbPool): void {

@@ -31,12 +31,3 @@ export function removeTap(dev: NetDevice, tap: Tap): void {
     dev.tap = rest.length > 1 ? new TapList(rest) : rest[0];
   }
 }
-
-/** Counts users of promiscuous mode up or down and says so in the kernel log (__dev_set_promiscuity). */
-export function setPromiscuity(dev: NetDevice, change: 1 | -1): void {
-  const before = dev.promiscuity > 0;
-  dev.promiscuity += change;
-  const after = dev.promiscuity > 0;
-  if (before === after) return;
-  dev.ns.kernel.printk(`device ${dev.name} ${after ? "entered" : "left"} promiscuous mode`);
-}

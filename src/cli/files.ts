@@ -1,5 +1,5 @@
 /** Reading pages and captures, writing results. Throws {@link FileError} in the system's words. */
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { CaptureWindow } from "../scenario/capture-window.ts";
 import { type LoadedPage, loadPage } from "../scenario/run-page.ts";
@@ -10,6 +10,8 @@ const WORDS: Record<string, string> = {
   EACCES: "Permission denied",
   EISDIR: "Is a directory",
   ENOTDIR: "Not a directory",
+  EEXIST: "File exists",
+  EPERM: "Operation not permitted",
   ENOSPC: "No space left on device",
   EROFS: "Read-only file system",
 };
@@ -40,12 +42,20 @@ export function writeFile(path: string, content: string | Uint8Array): void {
   attempt(path, () => writeFileSync(path, content));
 }
 
+/** Makes a folder and those above it, one by one: Node.js's own way never ends where a file system refuses folders. */
+function makeFolder(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  const above = dirname(path);
+  if (above !== path) makeFolder(above);
+  mkdirSync(path);
+}
+
 /** Writes `DIR/NAME/…` of a window, in place of what a former run left there; returns the number of files. */
 export function writeWindow(folder: string, window: CaptureWindow): number {
   const target = join(folder, window.name);
   attempt(target, () => {
     rmSync(target, { recursive: true, force: true });
-    mkdirSync(target, { recursive: true });
+    makeFolder(target);
   });
   const files = window.files();
   for (const { name, interfaceId } of files) writeFile(join(target, name), window.recorder.pcap(interfaceId));

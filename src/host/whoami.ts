@@ -19,6 +19,8 @@ export interface WhoamiOptions {
   readonly port?: number;
   /** UDP ports that echo, none when absent. */
   readonly udpPorts?: readonly number[];
+  /** Its standard error. */
+  readonly print?: (text: string) => void;
 }
 
 const REQUEST_MAX = 16383;
@@ -39,7 +41,9 @@ export function whoami(options: WhoamiOptions): Program {
     try {
       for (const port of options.udpPorts ?? [])
         children.push(machine.spawn("whoami", ns, udpEcho({ hostname: options.hostname, port })));
-      const listener = listenTcp(process, 0, options.port ?? 80);
+      const port = options.port ?? 80;
+      const listener = listenTcp(process, 0, port);
+      options.print?.(`Starting up on port ${port}\n`);
       for (;;) {
         const sk = yield* acceptTcp(process, listener);
         for (let i = children.length - 1; i >= 0; i--)

@@ -22,13 +22,16 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
 type Segments = FrontMatter["segments"];
 type Quantity = "latency" | "bandwidth" | "loss" | "jitter" | "reorder" | "queue";
 
+/** A cable that carries nothing is one that is cut. */
+const positiveRate = (text: string): number | null => parseRate(text) || null;
+
 const QUANTITIES: Record<
   Quantity,
   { option: keyof SegmentOptions; parse: (text: string) => number | null; example: string }
 > = {
   latency: { option: "latencyNs", parse: parseDuration, example: "a time such as `200us`" },
   jitter: { option: "jitterNs", parse: parseDuration, example: "a time such as `50us`" },
-  bandwidth: { option: "bitsPerSecond", parse: parseRate, example: "a rate such as `1Gbit`" },
+  bandwidth: { option: "bitsPerSecond", parse: positiveRate, example: "a rate such as `1Gbit`" },
   loss: { option: "loss", parse: parseFraction, example: "a share such as `1%`" },
   reorder: { option: "reorder", parse: parseFraction, example: "a share such as `1%`" },
   queue: { option: "queueBytes", parse: parseSize, example: "a size such as `256k`" },

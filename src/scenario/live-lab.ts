@@ -5,17 +5,18 @@ import { setResolverConfig } from "../host/resolver.ts";
 import { Lab, type LabSpec } from "../lab.ts";
 import type { NetNs } from "../net/core/net-ns.ts";
 import { SEC } from "../sim/sim.ts";
-import { userlandIn } from "../tools/docker/userland.ts";
+import type { ContainerLog } from "../swarm/container-log.ts";
+import { userlandIn, userlandOf } from "../tools/docker/userland.ts";
 import { TOOLS } from "../tools/registry.ts";
 import { SysError, UsageError } from "../util/errors.ts";
 import { CaptureWindow } from "./capture-window.ts";
 import { type LabCommand, parseLabCommand } from "./lab-command.ts";
 import { parseShell } from "./shell/parser.ts";
 import { startChild } from "./shell/place.ts";
-import { runWords } from "./shell/run-words.ts";
+import { isProgram, runWords } from "./shell/run-words.ts";
 import { Shell } from "./shell/shell.ts";
 import { ShellState } from "./shell/state.ts";
-import { Input, NOWHERE, type Sink } from "./shell/streams.ts";
+import { Input, type Sink } from "./shell/streams.ts";
 
 export interface ShellResult {
   readonly stdout: string;
@@ -100,8 +101,12 @@ export class LiveLab {
   constructor(spec: LabSpec, files: ReadonlyMap<string, string> = new Map(), traces = true) {
     this.lab = new Lab(spec);
     this.traces = traces;
-    this.lab.fabric.runCommand = (machine, ns, argv) => (process) =>
-      this.containerCommand(machine, ns, argv, process);
+    this.lab.fabric.runCommand = (machine, ns, argv, log) => (process) =>
+      this.containerCommand(machine, ns, argv, process, log);
+    this.lab.fabric.hasProgram = (machine, container, word) => {
+      const userland = userlandOf(container, machine);
+      return isProgram({ machine, ns: machine.hostNs, tools: TOOLS, files: userland.files, userland }, word);
+    };
     for (const { name } of spec.machines) {
       this.desks.set(name, { terminal: new Terminal(), state: homeState(name, 0), files: new Map(files) });
     }
@@ -188,19 +193,22 @@ export class LiveLab {
     return this.desks.get(machineName)!.files;
   }
 
-  /** The main process of a container whose command is no built-in server; what it prints is nobody's. */
+  /** The main process of a container whose command is no built-in server. */
   private containerCommand(
     machine: Machine,
     ns: NetNs,
     argv: readonly string[],
     process: Process,
+    log: ContainerLog,
   ): Co<number> {
     const userland = userlandIn(machine, ns);
     const files = userland?.files ?? new Map<string, string>();
     const place = { machine, ns, tools: TOOLS, files, userland: userland ?? undefined };
     if (userland !== null) setResolverConfig(process, userland.resolver);
     const shell = new Shell(place, process, new ShellState());
-    return runWords(shell, argv, { input: new Input(""), out: NOWHERE, err: NOWHERE });
+    const out: Sink = { write: (text) => log.write("stdout", text) };
+    const err: Sink = { write: (text) => log.write("stderr", text) };
+    return runWords(shell, argv, { input: new Input(""), out, err });
   }
 
   private netns(machineName: string, netns: string): NetNs {

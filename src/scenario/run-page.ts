@@ -92,7 +92,7 @@ export class PageRun {
 
   /** Throws a ScenarioError for the first pin that could not be kept or was for what never came to be. */
   checkPins(): void {
-    const problem = this.live.lab.fabric.pins.problems()[0];
+    const problem = this.live.lab.pinProblems()[0];
     if (problem !== undefined) throw pinError(problem, this.places);
   }
 

@@ -58,6 +58,22 @@ export function wallTimeAt(atNs: number): WallTime {
   };
 }
 
+/** Days since 1970-01-01 of a date of the Gregorian calendar. */
+export function daysFromCivil(year: number, month: number, day: number): number {
+  const y = month <= 2 ? year - 1 : year;
+  const era = Math.floor(y / 400);
+  const yearOfEra = y - era * 400;
+  const dayOfYear = Math.floor((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5) + day - 1;
+  return (
+    era * 146097 +
+    yearOfEra * 365 +
+    Math.floor(yearOfEra / 4) -
+    Math.floor(yearOfEra / 100) +
+    dayOfYear -
+    719468
+  );
+}
+
 /** `Sat Nov 21 04:09:59 2026`, as ctime(3) without the line end. */
 export function formatCtime(time: WallTime): string {
   const two = (n: number): string => String(n).padStart(2, "0");

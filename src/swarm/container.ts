@@ -10,6 +10,7 @@ import { whoami } from "../host/whoami.ts";
 import type { NetNs } from "../net/core/net-ns.ts";
 import { WaitQueue } from "../sim/wait-queue.ts";
 import { NotModelledError } from "../util/errors.ts";
+import { ContainerLog } from "./container-log.ts";
 import type { ImageSpec } from "./images.ts";
 import type { PortConfig } from "./manager/objects.ts";
 import type { Sandbox } from "./network/sandbox.ts";
@@ -18,8 +19,17 @@ const SEC = 1_000_000_000;
 
 export type ContainerState = "created" | "running" | "exited";
 
-/** Starts a program that is no built-in server: the lab's shell. */
-export type CommandRunner = (argv: readonly string[]) => Program;
+/** Starts a program that is no built-in server: the lab's shell. What it prints goes into the log. */
+export type CommandRunner = (argv: readonly string[], log: ContainerLog) => Program;
+
+/** A network that a user asks for. */
+export interface NetworkRequest {
+  /** Name or id. */
+  readonly target: string;
+  /** int32; 0: any. */
+  readonly addr: number;
+  readonly aliases: readonly string[];
+}
 
 export interface ContainerOptions {
   readonly id: string;
@@ -30,8 +40,6 @@ export interface ContainerOptions {
   readonly spec: ImageSpec;
   /** Command words that replace the image's; empty: the image's. */
   readonly command: readonly string[];
-  /** Process 1, when it is not to run the command itself. */
-  readonly main?: Program;
   readonly env: readonly string[];
   readonly hostname: string;
   readonly labels: ReadonlyMap<string, string>;
@@ -52,16 +60,24 @@ export class Container {
   /** Network names in the order of joining. */
   networkNames: string[] = [];
   mappedPorts: readonly PortConfig[] = [];
+  /** What the user asked for: networks that it joins at every start. */
+  requests: NetworkRequest[] = [];
+  /** Process 1 of the next start, when it is not to run the command itself. */
+  attachedMain: Program | null = null;
+  /** What its programs have printed, in all its lives. */
+  readonly log: ContainerLog;
   /** Called once when the main process has ended. */
   onExit: ((code: number) => void) | null = null;
   private readonly machine: Machine;
-  private readonly processes: Process[] = [];
+  private processes: Process[] = [];
   private main: Process | null = null;
 
   constructor(machine: Machine, options: ContainerOptions) {
     this.machine = machine;
     this.options = options;
-    this.createdNs = machine.kernel.sim.now;
+    const { sim } = machine.kernel;
+    this.createdNs = sim.now;
+    this.log = new ContainerLog(() => sim.now);
   }
 
   get id(): string {
@@ -99,11 +115,14 @@ export class Container {
     const comm = this.argv[0].replace(/^.*\//, "");
     const hostname = this.options.hostname || this.shortId;
     const programs: Program[] = [];
-    if (this.options.main !== undefined) programs.push(this.options.main);
+    const print = (text: string): void => this.log.write("stderr", text);
+    this.processes = [];
+    if (this.attachedMain !== null) programs.push(this.attachedMain);
     else if (this.options.command.length > 0 || (http === 0 && echoPort === 0))
       programs.push(this.commandProgram(run));
     else if (http === 0) programs.push(udpEcho({ hostname, port: echoPort }));
-    else programs.push(whoami({ hostname, port: http, udpPorts: echoPort === 0 ? [] : [echoPort] }));
+    else programs.push(whoami({ hostname, port: http, udpPorts: echoPort === 0 ? [] : [echoPort], print }));
+    this.attachedMain = null;
     for (const program of programs) this.processes.push(this.machine.spawn(comm, ns, program));
     this.main = this.processes[0];
     this.main.exited.add({ onWake: () => this.exited(this.main!.exitStatus ?? 0) });
@@ -140,6 +159,7 @@ export class Container {
     this.exitCode = code;
     this.finishedNs = this.machine.kernel.sim.now;
     for (const process of [...this.processes]) if (process.exitStatus === null) process.kill(9);
+    this.log.finish();
     this.onExit?.(code);
   }
 
@@ -147,7 +167,7 @@ export class Container {
     const program = builtInCommand(this.argv);
     if (program !== null) return program;
     checkCommand(this.argv, run !== null);
-    return run!(this.argv);
+    return run!(this.argv, this.log);
   }
 }
 
@@ -156,6 +176,9 @@ export function checkCommand(argv: readonly string[], haveShell: boolean): void 
   if (!haveShell && argv.length > 0 && builtInCommand(argv) === null)
     throw new NotModelledError(`a container that runs ${argv.join(" ")}`);
 }
+
+/** Whether a word starts one of the programs that every container has here. */
+export const isKnownCommand = (word: string): boolean => builtInCommand([word]) !== null;
 
 /** Commands that containers are kept alive with. */
 function builtInCommand(argv: readonly string[]): Program | null {

@@ -27,6 +27,7 @@ import { type Attachment, NetworkController } from "./network/controller.ts";
 import type { NetworkDb, TableWatcher } from "./network/network-db.ts";
 import { clearAttachableNetworks } from "./plain-container.ts";
 import { RegistryClient } from "./registry.ts";
+import { startContainer } from "./start-container.ts";
 import {
   ALREADY_MEMBER,
   JOIN_TIMEOUT,
@@ -269,23 +270,7 @@ export class Engine {
 
   /** Joins the container to its networks and starts its programs. Null, or why it could not. */
   startContainer(container: Container): string | null {
-    const attachments = this.attachments.get(container) ?? [];
-    const sandbox = this.controller.createSandbox(container.id, container.name, attachments);
-    container.sandbox = sandbox;
-    container.networkNames = attachments.map(({ networkId }) => this.controller.findNetwork(networkId)!.name);
-    const ns = sandbox.createNs(container.options.nsName);
-    for (const [name, value] of CONTAINER_SYSCTLS)
-      if (ns.sysctl.names().includes(name)) ns.sysctl.set(name, value);
-    const mapped = this.controller.mapPorts(sandbox, container.options.hostPorts);
-    if (mapped === null) {
-      this.releaseSandbox(container);
-      return "driver failed programming external connectivity on endpoint: port is already allocated";
-    }
-    container.mappedPorts = mapped;
-    container.start(
-      this.fabric.runCommand === null ? null : (argv) => this.fabric.runCommand!(this.machine, ns, argv),
-    );
-    return null;
+    return startContainer(this, container, this.attachments.get(container) ?? []);
   }
 
   /** Networks of a container that is not a task. */
@@ -375,12 +360,6 @@ export class Engine {
 }
 
 const TASK_LABEL = "com.docker.swarm.task.id";
-
-/** What Docker sets in the namespace of every container that has one of its own. */
-const CONTAINER_SYSCTLS = [
-  ["net.ipv4.ip_unprivileged_port_start", "0"],
-  ["net.ipv4.ping_group_range", "0\t2147483647"],
-] as const;
 
 /** Starts a Docker engine on a machine; after a power failure with what the one before left on disk. */
 export function startDocker(machine: Machine, fabric: SwarmFabric, boots = 0): Engine {

@@ -4,6 +4,8 @@ import type { Program } from "../host/process.ts";
 import type { NetNs } from "../net/core/net-ns.ts";
 import type { Sim } from "../sim/sim.ts";
 import type { Prng } from "../util/prng.ts";
+import type { Container } from "./container.ts";
+import type { ContainerLog } from "./container-log.ts";
 import { type ImageTable, imageTable } from "./images.ts";
 import { AnswerOrder } from "./network/answer-order.ts";
 import { PinBook, type Pins } from "./pins.ts";
@@ -19,7 +21,11 @@ export class SwarmFabric {
   /** Order of the addresses in answers of the embedded DNS servers. */
   readonly answers: AnswerOrder;
   /** Runs a command line in a container's namespace: the lab's shell sets it. Null: only built-in programs run. */
-  runCommand: ((machine: Machine, ns: NetNs, argv: readonly string[]) => Program) | null = null;
+  runCommand: ((machine: Machine, ns: NetNs, argv: readonly string[], log: ContainerLog) => Program) | null =
+    null;
+
+  /** Whether a container's first word is a program that `runCommand` can start. */
+  hasProgram: (machine: Machine, container: Container, word: string) => boolean = () => true;
 
   constructor(sim: Sim, prng: Prng, pins: Pins = {}, images: ImageTable = imageTable()) {
     this.sim = sim;

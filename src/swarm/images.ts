@@ -9,6 +9,8 @@ export interface ImageSpec {
   readonly command: readonly string[];
   /** Its commands are those of busybox. */
   readonly busybox: boolean;
+  /** Its server stands for another program: what that one prints nobody knows here. */
+  readonly quiet: boolean;
   /** On a registry: its digest is known. */
   readonly digest: string | null;
 }
@@ -22,15 +24,23 @@ export interface ImageDecl {
 
 export type ImageTable = ReadonlyMap<string, ImageSpec>;
 
-const WHOAMI: ImageSpec = { http: 80, udpEcho: 0, command: ["/whoami"], busybox: true, digest: null };
+const WHOAMI: ImageSpec = {
+  http: 80,
+  udpEcho: 0,
+  command: ["/whoami"],
+  busybox: true,
+  quiet: false,
+  digest: null,
+};
 const NGINX: ImageSpec = {
   http: 80,
   udpEcho: 0,
   command: ["/docker-entrypoint.sh", "nginx", "-g", "daemon off;"],
   busybox: false,
+  quiet: true,
   digest: null,
 };
-const SHELL: ImageSpec = { http: 0, udpEcho: 0, command: ["sh"], busybox: true, digest: null };
+const SHELL: ImageSpec = { http: 0, udpEcho: 0, command: ["sh"], busybox: true, quiet: false, digest: null };
 
 const BUILT_IN: Readonly<Record<string, ImageSpec>> = {
   whoami: WHOAMI,
@@ -51,6 +61,7 @@ export function imageTable(declared: Readonly<Record<string, ImageDecl>> = {}): 
       udpEcho: 0,
       command: [`/${name.replace(/^.*\//, "")}`],
       busybox: true,
+      quiet: false,
       digest: null,
     };
     table.set(name, {
@@ -58,6 +69,7 @@ export function imageTable(declared: Readonly<Record<string, ImageDecl>> = {}): 
       udpEcho: decl["udp-echo"] ?? base.udpEcho,
       command: decl.command ?? base.command,
       busybox: base.busybox,
+      quiet: base.quiet,
       digest: null,
     });
   }

@@ -5,26 +5,22 @@
 import type { Co } from "../host/process.ts";
 import { NotModelledError } from "../util/errors.ts";
 import { formatIp4 } from "../wire/address.ts";
-import type { Container } from "./container.ts";
+import type { Container, NetworkRequest } from "./container.ts";
 import { DockerError } from "./docker-error.ts";
 import type { Engine } from "./engine.ts";
 import type { Attachment } from "./network/controller.ts";
 import type { Endpoint, LocalNetwork } from "./network/types.ts";
 
-/** What a user asks for. */
-export interface NetworkRequest {
-  /** Name or id. */
-  readonly target: string;
-  /** int32; 0: any. */
-  readonly addr: number;
-  readonly aliases: readonly string[];
-}
-
 const PREDEFINED: readonly string[] = ["bridge", "host", "none"];
 
-/** Starts a container on one network. DockerError: why not. */
-export function* startOnNetwork(engine: Engine, container: Container, request: NetworkRequest): Co<void> {
-  const attachment = yield* attachmentFor(engine, container, request);
+/** Starts a container on the networks that were asked for. DockerError: why not. */
+export function* startPlain(engine: Engine, container: Container): Co<void> {
+  const [first, ...others] = container.requests;
+  container.onExit = () => {
+    engine.releaseSandbox(container);
+    if (container.options.autoRemove) engine.removeContainer(container);
+  };
+  const attachment = yield* attachmentFor(engine, container, first);
   engine.attach(container, [attachment]);
   const error = engine.startContainer(container);
   if (error !== null) {
@@ -32,11 +28,17 @@ export function* startOnNetwork(engine: Engine, container: Container, request: N
     throw new DockerError(error);
   }
   activate(engine, container);
+  for (const request of others) yield* join(engine, container, request);
 }
 
 /** `docker network connect` of a container that runs. */
 export function* connectToNetwork(engine: Engine, container: Container, request: NetworkRequest): Co<void> {
   checkRunning(container);
+  yield* join(engine, container, request);
+  container.requests.push(request);
+}
+
+function* join(engine: Engine, container: Container, request: NetworkRequest): Co<void> {
   const attachment = yield* attachmentFor(engine, container, request);
   const network = engine.controller.findNetwork(attachment.networkId)!;
   engine.controller.connect(container.sandbox!, container.name, attachment);

@@ -95,7 +95,8 @@ function setOption(args: HpingArgs, option: string, value: string): void {
   else if (option === "fast") args.intervalNs = 1e8;
   else if (option === "faster") args.intervalNs = 1000;
   else if (option === "t") args.ttl = numberOf(value, 255);
-  else if (option === "s") args.sport = numberOf(value, 65535);
+  else if (option === "s")
+    args.sport = numberOf(value, 0x7fffffff) & 0xffff; // what does not fit is cut off
   else if (option === "p") args.dport = numberOf(value, 65535);
   else if (option === "k") args.keep = true;
   else if (option === "M") args.seq = numberOf(value, 0xffffffff);

@@ -27,6 +27,7 @@ const UNREACHABLE = [
   "Fragmentation Needed/DF set",
   "Source Route failed",
 ];
+const PORT_UNREACHABLE = 3;
 const FILTERED = 13;
 
 function flagsText(flags: number): string {
@@ -168,6 +169,10 @@ class HpingRun {
         ? `TTL 0 during ${code === 0 ? "transit" : "reassembly"}`
         : `ICMP ${code === FILTERED ? "Packet filtered" : (UNREACHABLE[code] ?? `Unreachable type=${code}`)}`;
     this.stdout += `${text} from ip=${from}${yield* this.named(view.getInt32(12))}\n`;
+    if (this.args.mode !== "udp" || packet[icmp] !== ICMP_DEST_UNREACH || code !== PORT_UNREACHABLE) return;
+    const sport = view.getUint16(icmp + 8 + (packet[icmp + 8] & 15) * 4);
+    const seq = this.sentAt.get(sport)?.number ?? 0;
+    this.stdout += `status=0 port=${sport} seq=${seq}\n`;
   }
 
   /** What it asks for the name is wiped out by what it says then. */

@@ -17,6 +17,7 @@ import { iptablesRestoreTool } from "./iptables/restore.ts";
 import { iptablesSaveTool } from "./iptables/save.ts";
 import { ipvsadm } from "./ipvsadm/ipvsadm.ts";
 import { nc } from "./nc.ts";
+import { nft } from "./nft/nft.ts";
 import { nsenter } from "./nsenter.ts";
 import { ping } from "./ping.ts";
 import { socat } from "./socat/socat.ts";
@@ -47,6 +48,7 @@ const ALL = [
   iptablesSaveTool,
   ipvsadm,
   nc,
+  nft,
   nsenter,
   nslookup,
   ping,

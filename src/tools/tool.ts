@@ -26,6 +26,8 @@ export interface ToolContext {
   readonly files: Map<string, string>;
   /** Prints at once, as a program does that keeps nothing back; what `render` gives comes at the end. */
   print(text: string): void;
+  /** The same on standard error; where it is absent both are one. */
+  printError?(text: string): void;
   /** Runs another command line's words (nsenter, docker exec, sudo) in `ns`; without `userland` in the caller's own. What they print goes where the caller's goes. */
   exec(argv: readonly string[], ns: NetNs, userland?: Userland): Co<ToolOutput>;
 }
@@ -51,13 +53,14 @@ export interface Tool<Args = unknown, Result = unknown> {
 
 /** The same in another namespace; what is piped in stays untouched until somebody looks at it. */
 export function contextIn(context: ToolContext, ns: NetNs): ToolContext {
-  const { machine, process, files, print, exec } = context;
+  const { machine, process, files, print, printError, exec } = context;
   return {
     machine,
     ns,
     process,
     files,
     print,
+    ...(printError === undefined ? {} : { printError }),
     exec,
     get stdin() {
       return context.stdin;

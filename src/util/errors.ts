@@ -43,7 +43,8 @@ export type Errno =
   | "EALREADY"
   | "EINPROGRESS"
   | "EDESTADDRREQ"
-  | "ELOOP";
+  | "ELOOP"
+  | "EMLINK";
 
 const STRERROR: Record<Errno, string> = {
   EPERM: "Operation not permitted",
@@ -84,6 +85,7 @@ const STRERROR: Record<Errno, string> = {
   EINPROGRESS: "Operation now in progress",
   EDESTADDRREQ: "Destination address required",
   ELOOP: "Too many levels of symbolic links",
+  EMLINK: "Too many links",
 };
 
 /** glibc's text of an errno, e.g. `strerror("EEXIST")` is "File exists". */

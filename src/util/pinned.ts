@@ -13,6 +13,7 @@ export class Pinned<T> {
   private readonly parts: readonly PinnedPart<T>[];
   private part = -1;
   private taken = 0;
+  private used = false;
 
   /** `parts` in the order of their moments. */
   constructor(parts: readonly PinnedPart<T>[] = []) {
@@ -31,7 +32,15 @@ export class Pinned<T> {
   /** Takes the next value; undefined: none is pinned. */
   take(nowNs: number): T | undefined {
     const value = this.peek(nowNs);
-    if (value !== undefined) this.taken++;
+    if (value !== undefined) {
+      this.taken++;
+      this.used = true;
+    }
     return value;
+  }
+
+  /** There are values, and nobody has taken one. */
+  get untouched(): boolean {
+    return !this.used && this.parts.some(({ values }) => values.length > 0);
   }
 }

@@ -88,6 +88,15 @@ describe("run", () => {
     }
   });
 
+  test("--captures into a folder that cannot be made ends in one line", () => {
+    const name = page("nowhere.md", "a$ ping -c 1 192.168.200.10\n");
+    const found = meshwire(["run", name, "--captures", "/proc/nowhere", "--quiet"]);
+    expect(found).toMatchObject({
+      status: 2,
+      stderr: "meshwire: /proc/nowhere/run: No such file or directory\n",
+    });
+  });
+
   test("--captures and --json write what happened; the same seed gives the same bytes", () => {
     const name = page("cap.md", "lab$ capture start w\na$ ping -c 1 192.168.200.10\nlab$ capture stop\n");
     const runs = ["one", "two"].map((out) => {

@@ -87,6 +87,11 @@ describe("front matter", () => {
       "x.md:4:47: `*fast` is a YAML alias: write the value out, or put it in quotes",
     ],
     [
+      "a cable that carries nothing",
+      with_("/24 }", "/24, bandwidth: 0bit }"),
+      "x.md:4:47: `bandwidth`: expected a rate such as `1Gbit`, found `0bit`",
+    ],
+    [
       "a map as a key",
       `${FRONT}pins: { { tasks: {} } }\n`,
       "x.md:8:9: a list or map as a key: expected a word",

@@ -66,3 +66,24 @@ it("counts", () => {
     "\n--- 192.168.2.10 hping statistic ---\n3 packets transmitted, 3 packets received, 0% packet loss\nround-trip min/avg/max = 1.0/1.0/1.0 ms\n",
   );
 });
+
+it("says of a closed UDP port which packet it was", () => {
+  const { stdout } = lab.shell("client", "sleep 2; hping3 -c 1 -n --udp -p 99 -s 7000 -k 192.168.2.10");
+  expect(stdout.split("\n").slice(1)).toEqual([
+    "ICMP Port Unreachable from ip=192.168.2.10",
+    "status=0 port=7000 seq=0",
+    "",
+  ]);
+});
+
+it("an offer of ECN is granted, half an offer is not", () => {
+  expect(answer("-S -X -Y -p 8080")).toMatch(/ flags=SAX seq=0 /);
+  expect(answer("-S -X -p 8080")).toMatch(/ flags=SA seq=0 /);
+  expect(answer("-S -X -Y -o 2 -p 8080")).toMatch(/ flags=SA seq=0 /);
+});
+
+it("takes the low bits of a source port that is too great", () => {
+  expect(lab.shell("client", "hping3 -c 1 -n --udp -p 99 -s 72536 -k 192.168.2.10").stdout).toContain(
+    " port=7000 ",
+  );
+});

@@ -2,10 +2,16 @@ import { describe, expect, test } from "vitest";
 import { DROP } from "../../src/net/core/drop-reason.ts";
 import type { NetNs } from "../../src/net/core/net-ns.ts";
 import { routeAdd } from "../../src/net/ctl/route.ts";
-import { icmpOf } from "../../src/net/ipv4/icmp.ts";
 import { ipv4Of } from "../../src/net/ipv4/ipv4-net.ts";
-import { ipChecksumOk } from "../../src/wire/ipv4.ts";
-import { addr, Eye, ip, ping, World } from "./topology.ts";
+import {
+  NEIGH_UPDATE_F_ADMIN,
+  NUD_REACHABLE,
+  neighCreate,
+  neighUpdate,
+} from "../../src/net/ipv4/neighbour.ts";
+import { RawSock } from "../../src/net/ipv4/raw-sock.ts";
+import { IPPROTO_ICMP, ipChecksumOk } from "../../src/wire/ipv4.ts";
+import { addr, Eye, ip, onEchoReply, onIcmpError, ping, World } from "./topology.ts";
 
 /** a (10.0.1.2) - r (10.0.1.1, 10.0.2.1) - b (10.0.2.2) */
 function line(world: World, forward = true) {
@@ -26,20 +32,19 @@ function line(world: World, forward = true) {
 
 function replies(ns: NetNs): number[] {
   const seen: number[] = [];
-  icmpOf(ns).echoReplyRcv = (skb) => {
+  onEchoReply(ns, (skb) => {
     seen.push(skb.view.getUint16(skb.data + 6));
-    return true;
-  };
+  });
   return seen;
 }
 
 /** ICMP errors that arrive, as "type/code info from". */
 function errors(ns: NetNs): string[] {
   const seen: string[] = [];
-  icmpOf(ns).pingErr = (skb, type, code, info) => {
+  onIcmpError(ns, (skb, type, code, info) => {
     const src = skb.view.getInt32(skb.netOff + 12) >>> 0;
     seen.push(`${type}/${code} ${info} from ${src.toString(16)}`);
-  };
+  });
   return seen;
 }
 
@@ -201,6 +206,14 @@ test("a router on one link redirects, and the host follows", () => {
   routeAdd(r, { dst: ip("10.5.0.0"), dstLen: 16, gateway: ip("10.0.1.2") });
   routeAdd(r, { dst: ip("10.6.0.0"), dstLen: 16, gateway: ip("10.0.1.9") });
   const eye = new Eye(world.sim, a.device("eth0")!);
+  const program = new RawSock(a, IPPROTO_ICMP);
+  neighUpdate(
+    neighCreate(a, a.device("eth0")!, ip("10.0.1.9"))!,
+    0x0200,
+    9,
+    NUD_REACHABLE,
+    NEIGH_UPDATE_F_ADMIN,
+  );
   ping(a, ip("10.6.0.1"));
   world.run(0.5);
   const redirect = eye.ip(1).find((f) => f[34] === 5)!;
@@ -208,6 +221,8 @@ test("a router on one link redirects, and the host follows", () => {
   expect(Buffer.from(redirect.slice(38, 42)).toString("hex")).toBe("0a000109");
   ping(a, ip("10.6.0.1"));
   world.run(5);
-  expect(eye.arp().some((f) => f.out && f.hex.endsWith("0a000109"))).toBe(true);
+  const echoes = eye.frames.filter(({ out, bytes }) => out && bytes[23] === 1 && bytes[34] === 8);
+  expect(echoes.map(({ hex }) => hex.slice(0, 12))).toEqual(["020000000011", "020000000009"]);
+  program.close();
   expect(world.pool.outstanding).toBe(0);
 });

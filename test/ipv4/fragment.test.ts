@@ -4,13 +4,14 @@ import { ethTypeTrans, netifReceiveSkb } from "../../src/net/core/dev.ts";
 import { DROP } from "../../src/net/core/drop-reason.ts";
 import type { NetDevice } from "../../src/net/core/net-device.ts";
 import { routeAdd } from "../../src/net/ctl/route.ts";
-import { icmpOf } from "../../src/net/ipv4/icmp.ts";
 import { ipBuildHeader, ipLocalOut } from "../../src/net/ipv4/ip-output.ts";
 import { ipv4Of } from "../../src/net/ipv4/ipv4-net.ts";
+import { RawSock } from "../../src/net/ipv4/raw-sock.ts";
 import { ipRouteOutput, skbSetRoute } from "../../src/net/ipv4/route.ts";
 import { dstMtu } from "../../src/net/ipv4/route-exception.ts";
+import { IPPROTO_ICMP } from "../../src/wire/ipv4.ts";
 import { ipText } from "./ip-command.ts";
-import { addr, Eye, ip, ping, World } from "./topology.ts";
+import { addr, Eye, ip, onEchoReply, ping, World } from "./topology.ts";
 
 function line(mtu: number) {
   const world = new World();
@@ -60,11 +61,10 @@ describe("fragments", () => {
         const { world, a } = line(mtu);
         const got: number[] = [];
         let intact = true;
-        icmpOf(a).echoReplyRcv = (skb) => {
+        onEchoReply(a, (skb) => {
           got.push(skb.tail - skb.data - 8);
           for (let i = 0; i < size; i++) if (skb.bytes[skb.data + 8 + i] !== (i & 0xff)) intact = false;
-          return true;
-        };
+        });
         ping(a, ip("10.0.2.2"), size);
         world.run(1);
         expect(got).toEqual([size]);
@@ -92,8 +92,10 @@ describe("fragments", () => {
       skbSetRoute(skb, dst, daddr);
       ipLocalOut(a, skb);
     };
+    const program = new RawSock(a, IPPROTO_ICMP);
     send();
     world.run(1);
+    program.close();
     const error = eye.ip(1)[1];
     expect(error.length - 14).toBe(576);
     expect(Buffer.from(error.slice(34, 36)).toString("hex")).toBe("0304");
@@ -165,10 +167,9 @@ describe("reassembly", () => {
           const copies = extra.filter((piece) => piece !== order[count - 1]);
           const all = [...order.slice(0, -1), ...copies, order[count - 1]];
           const seen: number[] = [];
-          icmpOf(b).echoReplyRcv = (skb) => {
+          onEchoReply(b, (skb) => {
             seen.push(skb.tail - skb.data);
-            return true;
-          };
+          });
           deliver(
             world,
             r1,
@@ -187,10 +188,9 @@ describe("reassembly", () => {
   test("drops the whole packet when pieces overlap", () => {
     const { world, r1, b } = line(1500);
     let seen = 0;
-    icmpOf(b).echoReplyRcv = () => {
+    onEchoReply(b, () => {
       seen++;
-      return true;
-    };
+    });
     deliver(
       world,
       r1,

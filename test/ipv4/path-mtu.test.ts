@@ -25,6 +25,19 @@ function narrowLab() {
   return (machine: string, command: string) => lab.shell(machine, command);
 }
 
+/** Sequence numbers and lengths of the segments with data that came from port 80. */
+function dataSegments(pcap: Uint8Array): { seq: number; length: number }[] {
+  const view = new DataView(pcap.buffer, pcap.byteOffset, pcap.byteLength);
+  const out: { seq: number; length: number }[] = [];
+  for (let at = 24; at < pcap.length; at += 16 + view.getUint32(at + 8, true)) {
+    const ip = at + 30;
+    if (view.getUint16(at + 28) !== 0x0800 || pcap[ip + 9] !== 6 || view.getUint16(ip + 20) !== 80) continue;
+    const length = view.getUint16(ip + 2) - 20 - (pcap[ip + 32] >> 4) * 4;
+    if (length > 0) out.push({ seq: view.getUint32(ip + 24), length });
+  }
+  return out;
+}
+
 describe("a path that is narrower than both ends", () => {
   it("makes the sender of a stream send smaller segments and remember the path", () => {
     const sh = narrowLab();
@@ -32,6 +45,22 @@ describe("a path that is narrower than both ends", () => {
     expect(sh("server", "ip route show cache").stdout).toMatch(
       /^10\.0\.1\.1 via 10\.0\.3\.3 dev \S+ \n {4}cache expires \d+sec mtu 1400 \n$/,
     );
+  });
+
+  it("lets everything in flight go again, each buffer cut anew, before anything new", () => {
+    const lab = createLab({ source: SOURCE });
+    const capture = lab.startCapture("w");
+    lab.shell("client", "curl -s 'http://10.0.3.1/data?size=60000' | wc -c");
+    capture.stop();
+    const segments = dataSegments(capture.pcap("client__host__eth0.pcap"));
+    const first = segments.findIndex(({ length }) => length === 1348);
+    const body = segments.slice(first);
+    const seqs = body.map(({ seq }) => seq);
+    expect(seqs).toEqual([...seqs].sort((a, b) => a - b));
+    // Nine segments of 1448 were in flight: each for itself would leave nine rests of 100.
+    const again = body.filter(({ seq }) => seq < seqs[0] + 9 * 1448);
+    expect(again.reduce((sum, { length }) => sum + length, 0)).toBe(9 * 1448);
+    expect(again.length).toBeLessThan(15);
   });
 
   it("refuses a datagram that must not be cut, at first by the router's word, then at once", () => {

@@ -7,13 +7,16 @@ import { type Skb, SkbPool } from "../../src/net/core/skb.ts";
 import { addressAdd, broadcastOf } from "../../src/net/ctl/address.ts";
 import { loopbackInit } from "../../src/net/drivers/loopback.ts";
 import { vethNewlink } from "../../src/net/drivers/veth.ts";
+import { transportInit } from "../../src/net/ipv4/af-inet.ts";
 import { icmpPush } from "../../src/net/ipv4/icmp.ts";
 import { ipv4Init } from "../../src/net/ipv4/ipv4-init.ts";
+import { ipv4Of, type NetProtocol } from "../../src/net/ipv4/ipv4-net.ts";
 import { ipRouteOutput, routeSource } from "../../src/net/ipv4/route.ts";
 import { Sim } from "../../src/sim/sim.ts";
 import { Prng } from "../../src/util/prng.ts";
 import { parseIp4 } from "../../src/wire/address.ts";
-import { ICMP_ECHO } from "../../src/wire/icmp.ts";
+import { ICMP_ECHO, ICMP_ECHOREPLY, icmpType } from "../../src/wire/icmp.ts";
+import { IPPROTO_ICMP } from "../../src/wire/ipv4.ts";
 
 export function ip(text: string): number {
   const addr = parseIp4(text);
@@ -27,7 +30,11 @@ export class World {
   readonly kernel: Kernel;
 
   constructor(seed = 1) {
-    this.kernel = new Kernel("box", this.sim, this.pool, new Prng(seed, "test"), [loopbackInit, ipv4Init]);
+    this.kernel = new Kernel("box", this.sim, this.pool, new Prng(seed, "test"), [
+      loopbackInit,
+      ipv4Init,
+      transportInit,
+    ]);
   }
 
   ns(name: string): NetNs {
@@ -111,4 +118,29 @@ export function ping(ns: NetNs, daddr: number, size = 56, seq = 1, saddr = 0, ma
   skb.mark = mark;
   icmpPush(ns, skb, dst, saddr !== 0 ? saddr : routeSource(dst, daddr), daddr, 0);
   return true;
+}
+
+/** Shows `see` every echo reply that arrives, `data` at the ICMP header. */
+export function onEchoReply(ns: NetNs, see: (skb: Skb) => void): void {
+  const { protocols } = ipv4Of(ns);
+  const icmp = protocols[IPPROTO_ICMP]!;
+  const rcv = (skb: Skb): void => {
+    if (icmpType(skb.view, skb.data) === ICMP_ECHOREPLY) see(skb);
+    icmp.rcv(skb);
+  };
+  protocols[IPPROTO_ICMP] = { ...icmp, rcv };
+}
+
+/** Shows `see` every ICMP error about an ICMP packet that arrives, `data` at the quoted IP header. */
+export function onIcmpError(
+  ns: NetNs,
+  see: (skb: Skb, type: number, code: number, info: number) => void,
+): void {
+  const { protocols } = ipv4Of(ns);
+  const icmp = protocols[IPPROTO_ICMP]!;
+  const err: NetProtocol["err"] = (skb, type, code, info) => {
+    see(skb, type, code, info);
+    icmp.err(skb, type, code, info);
+  };
+  protocols[IPPROTO_ICMP] = { ...icmp, err };
 }

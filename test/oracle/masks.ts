@@ -106,9 +106,10 @@ export class Masks {
     const headerLength = (real[off] & 15) * 4;
     if (real.length < off + 20 || headerLength < 20 || real.length < off + headerLength) return;
     const inHeader = [...covers, { from: off, to: off + headerLength, sum: off + 10 }];
-    // Options that were filled in make a header whose checksum follows only when it leaves: an error quotes it before.
+    // A time that was filled in changes the checksum only when the packet leaves: an error quotes it before.
     const current = sum16(real, off, off + headerLength) === 0xffff;
-    for (const at of optionTimes(real, off, headerLength)) this.time(off, at, current ? inHeader : covers);
+    for (const { at, latest } of optionTimes(real, off, headerLength))
+      this.time(off, at, current || !latest ? inHeader : covers);
     this.identification(off, inHeader);
     if ((get16(real, off + 6) & 0x1fff) !== 0 || real[off + 9] !== mesh[off + 9]) return;
     const l4 = off + headerLength;

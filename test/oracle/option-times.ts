@@ -7,9 +7,16 @@ const IPOPT_TIMESTAMP = 68;
 const TS_ONLY = 0;
 const FIRST_SLOT = 4;
 
-/** Offsets of the four-byte times in the header of `headerLength` bytes at `off`. */
-export function optionTimes(bytes: Bytes, off: number, headerLength: number): number[] {
-  const times: number[] = [];
+/** A time of four bytes. */
+export interface OptionTime {
+  readonly at: number;
+  /** The pointer stands right behind it: nobody has filled in one since. */
+  readonly latest: boolean;
+}
+
+/** The times in the header of `headerLength` bytes at `off`. */
+export function optionTimes(bytes: Bytes, off: number, headerLength: number): OptionTime[] {
+  const times: OptionTime[] = [];
   const end = off + headerLength;
   for (let at = off + 20; at + 1 < end; ) {
     if (bytes[at] === IPOPT_END) break;
@@ -25,12 +32,14 @@ export function optionTimes(bytes: Bytes, off: number, headerLength: number): nu
   return times;
 }
 
-function slots(bytes: Bytes, at: number, length: number): number[] {
+function slots(bytes: Bytes, at: number, length: number): OptionTime[] {
   const withAddress = (bytes[at + 3] & 0xf) !== TS_ONLY;
-  const times: number[] = [];
+  const times: OptionTime[] = [];
   const step = withAddress ? 8 : 4;
+  const behind = at + bytes[at + 2] - 1;
   // Whoever filled a slot moved the pointer behind it: one that was not even begins the slots elsewhere.
   const first = at + FIRST_SLOT + ((bytes[at + 2] - 1 - FIRST_SLOT) % step);
-  for (let slot = first; slot + step <= at + length; slot += step) times.push(withAddress ? slot + 4 : slot);
+  for (let end = first + step; end <= at + length; end += step)
+    times.push({ at: end - 4, latest: end === behind });
   return times;
 }

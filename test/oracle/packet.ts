@@ -63,6 +63,15 @@ export function ethernet(dst: string, src: string, type: number, payload: Bytes)
   return Uint8Array.from([...macBytes(dst), ...macBytes(src), type >> 8, type & 0xff, ...payload]);
 }
 
+/** A VLAN tag: what kind of tag, and priority with the number of the VLAN. */
+export type Tag = readonly [type: number, tci: number];
+
+/** The frame with tags behind its MAC addresses, the first outermost. */
+export function tagged(frame: Bytes, tags: readonly Tag[]): Bytes {
+  const bytes = tags.flatMap(([type, tci]) => [type >> 8, type & 0xff, tci >> 8, tci & 0xff]);
+  return Uint8Array.from([...frame.subarray(0, 12), ...bytes, ...frame.subarray(12)]);
+}
+
 export interface ArpFields {
   readonly op: number;
   readonly sha: string;

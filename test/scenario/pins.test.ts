@@ -153,3 +153,10 @@ describe("a pin that is of no use is told of after the run", () => {
     expect(complaint(pins, init, web)).toBe("");
   });
 });
+
+test("a list of ports that nobody takes from is of no use", () => {
+  expect(complaint("  ports: { client: [40000] }")).toBe(
+    "p.md:9:12: `client` opened no port of its own: the pin is of no use",
+  );
+  expect(complaint("  ports: { n1: [40000] }", "curl -s -m 1 192.168.200.1")).toBe("");
+});

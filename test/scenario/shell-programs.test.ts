@@ -48,7 +48,14 @@ describe("programs print what bash prints", () => {
 });
 
 describe("scripts of network commands print what they print on Linux 6.1", () => {
-  test.each(["path-mtu", "vxlan-path-mtu", "port-clash", "told-by-arp", "redirect"])("%s", (name) => {
+  test.each([
+    "path-mtu",
+    "vxlan-path-mtu",
+    "port-clash",
+    "told-by-arp",
+    "redirect",
+    "nft-related",
+  ])("%s", (name) => {
     const result = run(read(`scripts/${name}.sh`));
     expect(result.stdout).toBe(read(`scripts/${name}.txt`));
     expect(result.status).toBe(0);

@@ -51,7 +51,7 @@ describe("docker run in the foreground", () => {
     );
   });
 
-  test("of a server, or with files of the machine, is not modelled", () => {
+  test("of a server whose words nobody knows, or with files of the machine, is not modelled", () => {
     expect(() => lab.shell("m", "docker run nginx")).toThrow(NotModelledError);
     expect(() => lab.shell("m", "docker run -v /srv:/srv busybox ls /srv")).toThrow(NotModelledError);
   });

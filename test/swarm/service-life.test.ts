@@ -182,3 +182,34 @@ it("making an overlay looks for rules of an encrypted one, which makes the host'
   formSwarm(lab);
   expect(rules(lab, "swarm-worker1", "host")).toContain("*mangle");
 });
+
+describe("the slots of an update", () => {
+  /** Slots in the order in which an update replaced their tasks. */
+  function updateOrder(seed: number, starts: readonly number[] = []): number[] {
+    const tasks = Object.fromEntries(starts.map((place, i) => [`web.${i + 1}/2`, { starts: place }]));
+    const lab = swarmLab({ tasks }, seed);
+    formSwarm(lab);
+    docker(lab, MANAGER, "service create -d --name web --replicas 4 whoami");
+    lab.sim.runUntil(lab.sim.now + 20 * SEC);
+    docker(lab, MANAGER, "service update -d --update-delay 3s --update-order start-first --env-add A=1 web");
+    lab.sim.runUntil(lab.sim.now + 40 * SEC);
+    const format = "{{.Name}}:{{.CurrentState}}";
+    const { stdout } = docker(
+      lab,
+      MANAGER,
+      `service ps --filter desired-state=running --format ${format} web`,
+    );
+    const found = [...stdout.matchAll(/web\.(\d):Running (\d+) seconds ago/g)];
+    return found.sort((a, b) => Number(b[2]) - Number(a[2])).map(([, slot]) => Number(slot));
+  }
+
+  it("come in any order, the seed's", () => {
+    const orders = [1, 2, 3].map((seed) => updateOrder(seed).join(""));
+    expect(new Set(orders).size).toBeGreaterThan(1);
+    expect(updateOrder(1).join("")).toBe(orders[0]);
+  });
+
+  it("or as the page pins the start of the new tasks", () => {
+    expect(updateOrder(1, [3, 1, 4, 2])).toEqual([2, 4, 1, 3]);
+  });
+});

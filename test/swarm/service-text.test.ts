@@ -80,3 +80,25 @@ it("a network can go as soon as the services are gone, whatever their tasks do",
   expect(lab.shell("m", "docker network rm brief").stderr).toMatch(/is in use by service \w{25}\n$/);
   expect(m("docker service rm short; docker network rm brief")).toBe("short\nbrief\n");
 });
+
+it("an update puts new virtual addresses behind those that stay, and ports in the order of their texts", () => {
+  m("docker service create -d --name grow --network two -p 9080:80 whoami; sleep 5");
+  const networks = (): string[] =>
+    m('docker service inspect -f "{{range .Endpoint.VirtualIPs}}{{.NetworkID}} {{end}}" grow')
+      .trim()
+      .split(" ");
+  const before = networks();
+  m(
+    "docker service update -d --network-add one --publish-add 10080:81 --publish-add 53:53/udp grow; sleep 20",
+  );
+  const after = networks();
+  expect(after.slice(0, 2)).toEqual(before);
+  expect(after).toHaveLength(3);
+  const ports = (): string =>
+    m('docker service inspect -f "{{range .Spec.EndpointSpec.Ports}}{{.PublishedPort}} {{end}}" grow').trim();
+  expect(ports()).toBe("10080 53 9080");
+  m("docker service update -d --publish-add mode=host,target=82,published=82 grow; sleep 20");
+  m("docker service update -d --publish-rm 82 --publish-rm 81 grow; sleep 20");
+  expect(ports()).toBe("53 82 9080");
+  m("docker service rm grow; sleep 5");
+});

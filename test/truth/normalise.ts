@@ -17,7 +17,8 @@ export interface Conversation {
 }
 
 const CONTROL_PORTS = new Set([7946, 2377]);
-const VXLAN_PORT = 4789;
+/** The usual one, and the one that a page gives its swarm (`--data-path-port`). */
+const VXLAN_PORTS: readonly number[] = [4789, 7777];
 const EPHEMERAL = 32768;
 
 interface Flow {
@@ -101,7 +102,7 @@ class FrameReader {
     if (protocol === 1 && this.quotesControl(l4)) return;
     const end = Math.min(head + ip.ipTotLen(view, head), this.bytes.length);
     const header = `ttl=${ip.ipTtl(view, head)} tos=${ip.ipTos(view, head)} id=${ip.ipId(view, head) === 0 ? "0" : "nz"} frag=${ip.ipFragOff(view, head)} len=${end - head} ipsum=${ip.ipChecksumOk(view, head)}`;
-    if (protocol === 17 && dport === VXLAN_PORT) {
+    if (protocol === 17 && VXLAN_PORTS.includes(dport)) {
       const ends = `${formatIp4(ip.ipSaddr(view, head))}>${formatIp4(ip.ipDaddr(view, head))}`;
       this.outer += `vxlan[${this.macs(off)} ${ends} ${header} vni=${view.getUint32(l4 + 12) >>> 8}] `;
       this.ethernet(l4 + 16);

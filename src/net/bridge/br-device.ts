@@ -14,6 +14,7 @@ import { brPortCarrierCheck, brPortStateSelection, brStpDisablePort } from "./br
 
 const bridgeOps: DeviceOps = {
   kind: "bridge",
+  vlanTx: true,
   xmit: brDevXmit,
   open: brDevOpen,
   stop: brDevStop,

@@ -5,11 +5,10 @@ import { IFF_UP } from "../core/net-device.ts";
 import type { NfBridgeInfo } from "../core/nf-bridge.ts";
 import type { Skb } from "../core/skb.ts";
 import { TRACE_BRIDGE } from "../core/trace.ts";
+import { VLAN_HLEN } from "../core/vlan.ts";
 import { brNfForward, brNfPostRouting } from "./br-netfilter.ts";
 import { brNfIpFragment } from "./br-nf-fragment.ts";
 import { BR_STATE_FORWARDING, type Bridge, type BridgePort } from "./br-private.ts";
-
-const VLAN_HLEN = 4;
 
 /** Kinds of destination when no port is known (enum br_pkt_type). */
 export const BR_PKT_UNICAST = 0;

@@ -1,5 +1,6 @@
 /** Ports of a bridge (net/bridge/br_if.c), and what a bridge hears of their devices (br.c). */
 import { SysError } from "../../util/errors.ts";
+import { devSetAllmulti, devSetPromiscuity } from "../core/dev-rx-flags.ts";
 import { IFF_LOOPBACK, type NetDevice } from "../core/net-device.ts";
 import type { DeviceListener, NetNs } from "../core/net-ns.ts";
 import { brFdbAddLocal, brFdbChangeAddr, brFdbDeleteByPort } from "./br-fdb-local.ts";
@@ -30,15 +31,14 @@ export function brAddIf(br: Bridge, dev: NetDevice): BridgePort {
   if (dev.ops.kind === "bridge") throw new SysError("ELOOP", "Error: Can not enslave a bridge to a bridge.");
   if (dev.bridgePort !== null) throw new SysError("EBUSY", dev.name);
   const port = new BridgePort(br, dev, findPortNo(br), portCost(dev), br.defaultPvid);
-  dev.allmulti++;
+  devSetAllmulti(dev, 1);
   brLogPort(port, "blocking state");
   brLogPort(port, "disabled state");
   dev.bridgePort = port;
   dev.rxHandler = brHandleFrame;
   dev.master = br.dev;
   br.ports.unshift(port);
-  dev.promiscuity++;
-  brLogPromiscuous(dev, "entered");
+  devSetPromiscuity(dev, 1);
   brFdbAddLocal(br, port, dev.addrHi, dev.addrLo, 0);
   if (port.pvid !== 0) brFdbAddLocal(br, port, dev.addrHi, dev.addrLo, port.pvid);
   brStpRecalculateBridgeId(br);
@@ -57,9 +57,8 @@ export function brDelIf(br: Bridge, dev: NetDevice): void {
   dev.bridgePort = null;
   dev.rxHandler = null;
   dev.master = null;
-  dev.allmulti--;
-  dev.promiscuity--;
-  brLogPromiscuous(dev, "left");
+  devSetAllmulti(dev, -1);
+  devSetPromiscuity(dev, -1);
   brMtuAutoAdjust(br);
   brStpRecalculateBridgeId(br);
   brPortStateSelection(br);
@@ -82,14 +81,10 @@ function findPortNo(br: Bridge): number {
   throw new SysError("EBUSY", "no port number is free");
 }
 
-/** Cost by the speed that the driver reports (port_cost): veth says 10 Gbit/s, tunnels and virtual cards nothing. */
+/** Cost by the speed that the driver reports (port_cost): veth says 10 Gbit/s, a VLAN as below, tunnels and virtual cards nothing. */
 function portCost(dev: NetDevice): number {
+  if (dev.ops.kind === "vlan") return portCost(dev.link!);
   return dev.ops.kind === "veth" ? 2 : 100;
-}
-
-function brLogPromiscuous(dev: NetDevice, what: "entered" | "left"): void {
-  if (dev.promiscuity === (what === "entered" ? 1 : 0))
-    dev.ns.kernel.printk(`device ${dev.name} ${what} promiscuous mode`);
 }
 
 const portListener: DeviceListener = {

@@ -107,6 +107,11 @@ function ipSabotageIn(_ns: NetNs, skb: Skb): Verdict {
   return NF_STOP;
 }
 
+/** An IPv4 packet; one in a VLAN only where that is asked for (IS_IP, IS_VLAN_IP). */
+function isFilteredIp(ns: NetNs, skb: Skb): boolean {
+  return skb.protocol === ETH_P_IP && (skb.vlanProto === 0 || bridgeNfOf(ns).filterVlanTagged !== 0);
+}
+
 /**
  * A frame came in by `from`; `data` behind the Ethernet header (br_nf_pre_routing). The port that it came in by, that of the
  * first fragment when it was put together: the bridge goes on with it. Null: it is gone.
@@ -114,7 +119,7 @@ function ipSabotageIn(_ns: NetNs, skb: Skb): Verdict {
 export function brNfPreRouting(skb: Skb, from: BridgePort): BridgePort | null {
   const bridge = from.br.dev;
   const { ns } = bridge;
-  if (skb.protocol !== ETH_P_IP || bridgeNfOf(ns).callIptables === 0) return from;
+  if (bridgeNfOf(ns).callIptables === 0 || !isFilteredIp(ns, skb)) return from;
   if (!brValidateIpv4(skb)) {
     skb.drop(DROP.IP_HDR);
     return null;
@@ -195,8 +200,8 @@ export function brNfDevXmit(skb: Skb): BridgePort | null {
 /** A frame is bridged to `out` (br_nf_forward_ip). False: it is gone. */
 export function brNfForward(skb: Skb, out: BridgePort): boolean {
   const info = nfBridgeOf(skb);
-  if (info === null || skb.protocol !== ETH_P_IP) return true;
   const bridge = out.br.dev;
+  if (info === null || !isFilteredIp(bridge.ns, skb)) return true;
   if (!brValidateIpv4(skb)) {
     skb.drop(DROP.IP_HDR);
     return false;
@@ -213,10 +218,10 @@ export function brNfForward(skb: Skb, out: BridgePort): boolean {
 /** A frame leaves by `out` (br_nf_post_routing): only bridged ones, routed ones had their POST_ROUTING. False: gone. */
 export function brNfPostRouting(skb: Skb, out: BridgePort): boolean {
   const info = nfBridgeOf(skb);
-  if (info === null || info.physOut === null || skb.protocol !== ETH_P_IP) return true;
+  const bridge = out.br.dev;
+  if (info === null || info.physOut === null || !isFilteredIp(bridge.ns, skb)) return true;
   const otherHost = skb.pktType === PACKET_OTHERHOST;
   if (otherHost) skb.pktType = PACKET_HOST;
-  const bridge = out.br.dev;
   if (nfHook(bridge.ns, NF_INET_POST_ROUTING, skb, null, bridge) !== NF_ACCEPT) return false;
   if (otherHost) skb.pktType = PACKET_OTHERHOST;
   return true;

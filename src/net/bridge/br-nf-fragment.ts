@@ -51,6 +51,8 @@ export function brNfIpFragment<To>(skb: Skb, devMtu: number, to: To, xmit: Piece
     piece.netOff = piece.data;
     piece.transOff = piece.data + headerLen;
     piece.protocol = skb.protocol;
+    piece.vlanProto = skb.vlanProto;
+    piece.vlanTci = skb.vlanTci;
     piece.pktType = skb.pktType;
     piece.dev = skb.dev;
     piece.mark = skb.mark;

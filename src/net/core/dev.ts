@@ -2,7 +2,7 @@
  * Receive and transmit of devices (net/core/dev.c). The only two places where a capture tap is looked at.
  */
 import { DROP } from "./drop-reason.ts";
-import { IFF_UP, type NetDevice } from "./net-device.ts";
+import { IFF_UP, type NetDevice, type Tap } from "./net-device.ts";
 import {
   PACKET_BROADCAST,
   PACKET_HOST,
@@ -11,6 +11,14 @@ import {
   PACKET_OTHERHOST,
   type Skb,
 } from "./skb.ts";
+import {
+  isVlanProtocol,
+  skbVlanUntag,
+  tapTagged,
+  VLAN_VID_MASK,
+  vlanDoReceive,
+  vlanPushInside,
+} from "./vlan.ts";
 
 export const ETH_HLEN = 14;
 export const ETH_P_IP = 0x0800;
@@ -52,7 +60,13 @@ export function netifReceiveSkb(skb: Skb): void {
   }
   skb.iif = dev.ifindex;
   skb.netOff = skb.data;
-  if (dev.tap !== null && skb.pktType !== PACKET_LOOPBACK) dev.tap.frame(dev, skb, skb.macOff, false);
+  if (isVlanProtocol(skb.protocol) && !skbVlanUntag(skb)) return;
+  if (dev.tap !== null && skb.pktType !== PACKET_LOOPBACK) tapFrame(dev.tap, dev, skb, skb.macOff, false);
+  if (skb.vlanProto !== 0) {
+    const vlan = vlanDoReceive(skb);
+    if (vlan > 0) netifReceiveSkb(skb);
+    if (vlan !== 0) return;
+  }
   const handler = dev.rxHandler;
   if (handler !== null && skb.pktType !== PACKET_LOOPBACK) {
     handler(skb, dev);
@@ -61,17 +75,41 @@ export function netifReceiveSkb(skb: Skb): void {
   deliverSkb(skb, dev);
 }
 
+function tapFrame(tap: Tap, dev: NetDevice, skb: Skb, frameOff: number, outgoing: boolean): void {
+  if (skb.vlanProto === 0) tap.frame(dev, skb, frameOff, outgoing);
+  else tapTagged(tap, dev, skb, frameOff, outgoing);
+}
+
+/**
+ * A tag that no device claimed: with a VLAN the packet is another station's, a priority tag (VLAN 0) means nothing and may
+ * hide another tag. True: the packet goes on, without a tag.
+ */
+function dropVlanTag(skb: Skb): boolean {
+  while ((skb.vlanTci & VLAN_VID_MASK) === 0 && isVlanProtocol(skb.protocol)) {
+    skb.vlanProto = 0;
+    if (!skbVlanUntag(skb)) return false;
+    const vlan = vlanDoReceive(skb);
+    if (vlan > 0) netifReceiveSkb(skb);
+    if (vlan !== 0) return false;
+  }
+  if ((skb.vlanTci & VLAN_VID_MASK) !== 0) skb.pktType = PACKET_OTHERHOST;
+  skb.vlanProto = 0;
+  return true;
+}
+
 /**
  * Hands a received packet to the protocol of its EtherType. A capture counts as a taker, so that nothing is dropped; not
- * so on a bridge port, where it had its turn before. Frames with a length for a type have a taker too: LLC, which comes
- * with the bridge.
+ * so on a bridge port or for a tagged packet, where it had its turn before. Frames with a length for a type have a taker
+ * too: LLC, which comes with the bridge.
  */
 export function deliverSkb(skb: Skb, dev: NetDevice): void {
   const ns = dev.ns;
+  const tagged = skb.vlanProto !== 0;
+  if (tagged && !dropVlanTag(skb)) return;
   if (skb.protocol === ETH_P_IP && ns.ipPacket !== null) ns.ipPacket(skb, dev);
   else if (skb.protocol === ETH_P_ARP && ns.arpPacket !== null) ns.arpPacket(skb, dev);
   else {
-    const unwanted = dev.tap === null || dev.rxHandler !== null;
+    const unwanted = dev.tap === null || dev.rxHandler !== null || tagged;
     if (unwanted && skb.protocol >= ETH_P_802_3_MIN) dev.rxDropped++;
     skb.drop(DROP.UNHANDLED_PROTO);
   }
@@ -100,8 +138,9 @@ export function devQueueXmit(skb: Skb): void {
     skb.drop(DROP.LOOP);
     return;
   }
+  if (skb.vlanProto !== 0 && dev.ops.vlanTx !== true) vlanPushInside(skb);
   skb.macOff = skb.data;
-  if (dev.tap !== null) dev.tap.frame(dev, skb, skb.data, true);
+  if (dev.tap !== null) tapFrame(dev.tap, dev, skb, skb.data, true);
   kernel.enter();
   kernel.xmitRecursion++;
   dev.ops.xmit(skb, dev);

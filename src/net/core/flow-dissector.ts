@@ -19,17 +19,25 @@ import {
 import { ETH_HLEN, ETH_P_IP } from "./dev.ts";
 import type { Skb } from "./skb.ts";
 import { skbSockHash } from "./skb-scrub.ts";
+import { isVlanProtocol, VLAN_HLEN } from "./vlan.ts";
 
 const IP_HLEN = 20;
+/** A tag without its drop eligible bit. */
+const VLAN_KEY = 0xefff;
 
 /** The hash of the frame at `ethOff`: that of the sending socket when the packet has one, else of its headers; never 0. */
 export function skbGetHash(skb: Skb, ethOff: number, key: number): number {
   const sock = skbSockHash(skb);
   if (sock !== 0) return sock;
   const { view } = skb;
-  const type = view.getUint16(ethOff + 12);
-  const off = ethOff + ETH_HLEN;
-  if (type !== ETH_P_IP || skb.tail < off + IP_HLEN) return hash4(type, 0, 0, 0, key) || 1;
+  let type = view.getUint16(ethOff + 12);
+  let off = ethOff + ETH_HLEN;
+  const seed = isVlanProtocol(type) && skb.tail >= off + VLAN_HLEN ? vlanSeed(view, off, key) : key;
+  while (isVlanProtocol(type) && skb.tail >= off + VLAN_HLEN) {
+    type = view.getUint16(off + 2);
+    off += VLAN_HLEN;
+  }
+  if (type !== ETH_P_IP || skb.tail < off + IP_HLEN) return hash4(type, 0, 0, 0, seed) || 1;
   const protocol = ipProtocol(view, off);
   let ports = 0;
   const hasPorts = protocol === IPPROTO_TCP || protocol === IPPROTO_UDP || protocol === IPPROTO_SCTP;
@@ -41,7 +49,12 @@ export function skbGetHash(skb: Skb, ethOff: number, key: number): number {
   const daddr = ipDaddr(view, off);
   const low = daddr >>> 0 < saddr >>> 0 ? daddr : saddr;
   const high = low === saddr ? daddr : saddr;
-  return hash4(low, high, ports, protocol, key) || 1;
+  return hash4(low, high, ports, protocol, seed) || 1;
+}
+
+/** The outermost VLAN tag is part of the flow (FLOW_DISSECTOR_KEY_VLAN): its type, VLAN and priority, and what follows it. */
+function vlanSeed(view: DataView, off: number, key: number): number {
+  return hash4(view.getUint16(off - 2), view.getUint16(off) & VLAN_KEY, view.getUint16(off + 2), 0, key);
 }
 
 function canonicalPorts(a: number, b: number): number {

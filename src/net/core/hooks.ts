@@ -85,11 +85,11 @@ export class HookTable {
   private readonly entries: HookEntry[][] = [[], [], [], [], []];
   private readonly running: HookSlot[][] = [[], [], [], [], []];
 
-  /** Registers; equal priorities run in the order of registration. */
+  /** Registers; of equal priorities the one that came last runs first (nf_hook_entries_grow). */
   register(entry: HookEntry): void {
     const list = this.entries[entry.hook];
     let i = list.length;
-    while (i > 0 && list[i - 1].priority > entry.priority) i--;
+    while (i > 0 && list[i - 1].priority >= entry.priority) i--;
     list.splice(i, 0, entry);
     this.running[entry.hook].splice(i, 0, new HookSlot(entry));
   }

@@ -26,6 +26,11 @@ export interface DeviceOps {
   stop?(dev: NetDevice): void;
   /** The packet keeps its route until `xmit` (no IFF_XMIT_DST_RELEASE, netif_keep_dst). */
   readonly keepsDst?: boolean;
+  /** Tags leave beside the frame, for whoever is behind it to put in (NETIF_F_HW_VLAN_CTAG_TX, _STAG_TX). */
+  readonly vlanTx?: boolean;
+  /** The device became promiscuous, or takes all groups (ndo_change_rx_flags); -1: no more. */
+  promiscuityChanged?(dev: NetDevice, change: 1 | -1): void;
+  allmultiChanged?(dev: NetDevice, change: 1 | -1): void;
   /** Device is being deleted (ndo_uninit). */
   uninit?(dev: NetDevice): void;
 }
@@ -71,6 +76,8 @@ export class NetDevice {
   /** The bridge that it is a port of. */
   master: NetDevice | null = null;
   rxHandler: RxHandler | null = null;
+  /** VLAN devices on top of it by `vlanKey` (dev->vlan_info), null without any. */
+  vlans: Map<number, NetDevice> | null = null;
   /** Bridge port state (net/bridge `BridgePort`), null when it is no port. */
   bridgePort: unknown = null;
   tap: Tap | null = null;
@@ -78,6 +85,8 @@ export class NetDevice {
   in4: unknown = null;
   promiscuity = 0;
   allmulti = 0;
+  /** Addresses besides its own that it must hear (dev->uc). */
+  secondAddrs = 0;
   rxPackets = 0;
   rxBytes = 0;
   rxDropped = 0;

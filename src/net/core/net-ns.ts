@@ -44,6 +44,7 @@ export class NetNs {
   /** Slots of upper layers. */
   ipv4: unknown = null;
   netfilter: unknown = null;
+  nft: unknown = null;
   conntrack: unknown = null;
   nat: unknown = null;
   ipvs: unknown = null;
@@ -106,6 +107,7 @@ export class NetNs {
   /** Deletes a device (unregister_netdevice): it goes down first. */
   removeDevice(dev: NetDevice): void {
     this.setDown(dev);
+    if (dev.vlans !== null) for (const vlan of [...dev.vlans.values()]) vlan.ns.removeDevice(vlan);
     for (const listener of this.listeners) listener.unregistering?.(dev);
     this.byIndex.delete(dev.ifindex);
     this.byName.delete(dev.name);

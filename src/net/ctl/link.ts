@@ -7,6 +7,7 @@ import { brNewlink } from "../bridge/br-device.ts";
 import { brAddIf, brDelIf } from "../bridge/br-if.ts";
 import { bridgeOf, bridgePortOf } from "../bridge/br-private.ts";
 import { brStpChangeBridgeId, brStpRecalculateBridgeId } from "../bridge/br-stp.ts";
+import { devSetAllmulti, devSetPromiscuity } from "../core/dev-rx-flags.ts";
 import { rtmsgIfinfo } from "../core/link-watch.ts";
 import { IFF_ALLMULTI, IFF_PROMISC, IFF_UP, type NetDevice } from "../core/net-device.ts";
 import type { NetNs } from "../core/net-ns.ts";
@@ -22,6 +23,7 @@ import {
 } from "../drivers/ip-tunnel.ts";
 import { ipipModuleInit, ipipNewlink } from "../drivers/ipip.ts";
 import { vethNewlink } from "../drivers/veth.ts";
+import { type VlanParms, vlanCheckMtu, vlanNewlink, vlanSetAddress } from "../drivers/vlan-dev.ts";
 import { vxlanChangelink, vxlanNewlink } from "../drivers/vxlan.ts";
 import { VXLAN_DEFAULTS, type VxlanConfig, vxlanOf } from "../drivers/vxlan-private.ts";
 
@@ -57,6 +59,8 @@ export type LinkSpec =
       readonly peerMtu?: number;
     })
   | (LinkCommon & { readonly kind: "vxlan"; readonly vni: number } & Partial<VxlanConfig>)
+  /** Loads the module. `lower` null: not said. */
+  | (LinkCommon & { readonly kind: "vlan"; readonly lower: NetDevice | null } & VlanParms)
   /** Loads the module. `link` is an ifindex here. */
   | (LinkCommon & { readonly kind: "ipip" } & Partial<IpTunnelParms>);
 
@@ -72,10 +76,11 @@ export function linkAdd(ns: NetNs, spec: LinkSpec): NetDevice {
   try {
     const dev = newlink(ns, spec);
     if (spec.address !== undefined) linkSetAddress(dev, spec.address.hi, spec.address.lo);
-    if (spec.mtu !== undefined && spec.mtu !== 0 && spec.kind !== "ipip") linkSetMtu(dev, spec.mtu);
+    if (spec.mtu !== undefined && spec.mtu !== 0 && spec.kind !== "ipip" && spec.kind !== "vlan")
+      linkSetMtu(dev, spec.mtu);
     if (spec.txQueueLen !== undefined) {
       linkSetTxQueueLen(dev, spec.txQueueLen);
-      if (dev.link !== null) linkSetTxQueueLen(dev.link, spec.txQueueLen);
+      if (spec.kind === "veth" && dev.link !== null) linkSetTxQueueLen(dev.link, spec.txQueueLen);
     }
     rtmsgIfinfo(dev);
     return dev;
@@ -95,6 +100,7 @@ function newlink(ns: NetNs, spec: LinkSpec): NetDevice {
     ipipModuleInit(ns.kernel);
     return ipipNewlink(ns, spec.name, parmsOf(spec), spec.mtu ?? 0, ifindex);
   }
+  if (spec.kind === "vlan") return vlanNewlink(ns, spec.name, spec.lower, spec, spec.mtu ?? 0, ifindex);
   if (spec.kind === "vxlan" && (spec.vni < 0 || spec.vni > MAX_VNI)) throw new SysError("ERANGE", "vni");
   const dev =
     spec.kind === "dummy"
@@ -186,6 +192,7 @@ export function linkSetAddress(dev: NetDevice, hi: number, lo: number): void {
       brStpChangeBridgeId(br, hi, lo | 0);
       return;
     }
+    vlanSetAddress(dev, hi, lo | 0);
     dev.addrHi = hi;
     dev.addrLo = lo | 0;
     for (const listener of dev.ns.listeners) listener.addressChanged?.(dev);
@@ -199,6 +206,7 @@ export function linkSetMtu(dev: NetDevice, mtu: number): void {
     throw new SysError("EINVAL", "Error: mtu greater than device maximum.");
   if (ipTunnelOf(dev) !== null && (mtu < IP_TUNNEL_MIN_MTU || mtu > IP_TUNNEL_MAX_MTU))
     throw new SysError("EINVAL", dev.name);
+  vlanCheckMtu(dev, mtu);
   const br = bridgeOf(dev);
   if (br !== null) br.mtuSetByUser = true;
   if (dev.mtu === mtu) return;
@@ -247,16 +255,13 @@ export function linkSetFlag(dev: NetDevice, flag: number, on: boolean): void {
 export function linkSetPromisc(dev: NetDevice, on: boolean): void {
   if (((dev.flags & IFF_PROMISC) !== 0) === on) return;
   dev.flags = on ? dev.flags | IFF_PROMISC : dev.flags & ~IFF_PROMISC;
-  const before = dev.promiscuity;
-  dev.promiscuity += on ? 1 : -1;
-  if (before === 0 || dev.promiscuity === 0)
-    dev.ns.kernel.printk(`device ${dev.name} ${on ? "entered" : "left"} promiscuous mode`);
+  devSetPromiscuity(dev, on ? 1 : -1);
 }
 
 export function linkSetAllmulti(dev: NetDevice, on: boolean): void {
   if (((dev.flags & IFF_ALLMULTI) !== 0) === on) return;
   dev.flags = on ? dev.flags | IFF_ALLMULTI : dev.flags & ~IFF_ALLMULTI;
-  dev.allmulti += on ? 1 : -1;
+  devSetAllmulti(dev, on ? 1 : -1);
 }
 
 export function linkSetTxQueueLen(dev: NetDevice, length: number): void {

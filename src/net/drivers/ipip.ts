@@ -7,6 +7,7 @@ import {
   ICMP_EXC_TTL,
   ICMP_FRAG_NEEDED,
   ICMP_PORT_UNREACH,
+  ICMP_REDIRECT,
   ICMP_SR_FAILED,
   ICMP_TIME_EXCEEDED,
 } from "../../wire/icmp.ts";
@@ -21,6 +22,7 @@ import { skbScrubPacket } from "../core/skb-scrub.ts";
 import { icmpSend } from "../ipv4/icmp.ts";
 import { ipv4Of, type NetProtocol } from "../ipv4/ipv4-net.ts";
 import { ipv4UpdatePmtu } from "../ipv4/route-pmtu.ts";
+import { ipv4Redirect } from "../ipv4/route-redirect.ts";
 import {
   IP_TUNNEL_ANY,
   type IpTunnel,
@@ -126,6 +128,7 @@ function ipipErr(skb: Skb, type: number, code: number, info: number): void {
     ipv4UpdatePmtu(ns, skb, info);
     return;
   }
+  if (type === ICMP_REDIRECT) ipv4Redirect(ns, skb, code, info);
   const unreachable = type === ICMP_DEST_UNREACH && code !== ICMP_SR_FAILED;
   // Where the inner TTL is the outer one, it is the sender's own doing that it ran out.
   const expired = type === ICMP_TIME_EXCEEDED && code === ICMP_EXC_TTL && tunnel.parms.ttl !== 0;

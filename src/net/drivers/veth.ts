@@ -9,11 +9,11 @@ import { type DeviceOps, IFF_BROADCAST, IFF_MULTICAST, IFF_UP, type NetDevice } 
 import type { NetNs } from "../core/net-ns.ts";
 import type { Skb } from "../core/skb.ts";
 import { skbScrubPacket } from "../core/skb-scrub.ts";
-
-const VLAN_HLEN = 4;
+import { VLAN_HLEN } from "../core/vlan.ts";
 
 const vethOps: DeviceOps = {
   kind: "veth",
+  vlanTx: true,
   xmit: vethXmit,
   open: vethOpen,
   stop: vethStop,

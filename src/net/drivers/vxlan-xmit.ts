@@ -26,6 +26,7 @@ import { PACKET_HOST, type Skb } from "../core/skb.ts";
 import { skbChecksumEncap } from "../core/skb-checksum.ts";
 import { skbScrubPacket } from "../core/skb-scrub.ts";
 import { TRACE_ARP_PROXY, TRACE_VXLAN_ENCAP } from "../core/trace.ts";
+import { isVlanProtocol, VLAN_HLEN } from "../core/vlan.ts";
 import { ipSelectIdent } from "../ipv4/ip-ident.ts";
 import { ipBuildHeader, ipLocalOut } from "../ipv4/ip-output.ts";
 import { ipv4Of } from "../ipv4/ipv4-net.ts";
@@ -161,12 +162,13 @@ function vxlanBuildSkb(vxlan: VxlanDev, skb: Skb, rdst: VxlanRdst, dst: Dst): vo
   const min = ranged ? cfg.portMin : ipv4.localPortRange[0];
   const max = ranged ? cfg.portMax : ipv4.localPortRange[1];
   const srcPort = udpFlowSrcPort(skb, inner, net.kernel.hashKey, min, max);
-  const innerTos = view.getUint16(inner + 12) === ETH_P_IP ? ipTos(view, inner + ETH_HLEN) : 0;
+  const macLen = innerMacLen(skb, inner);
+  const innerTos = view.getUint16(inner + macLen - 2) === ETH_P_IP ? ipTos(view, inner + macLen) : 0;
   const df = cfg.df === VXLAN_DF_INHERIT ? innerDf(skb, inner) : cfg.df === VXLAN_DF_SET;
   const tos = ipTunnelEcnEncap(cfg.tos === 1 ? innerTos : cfg.tos, innerTos);
   const ttl = cfg.ttl === 0 ? ipv4Of(net).defaultTtl : cfg.ttl;
   const saddr = cfg.local !== 0 ? cfg.local : routeSource(dst, rdst.ip);
-  const innerLength = skb.length - ETH_HLEN;
+  const innerLength = skb.length - macLen;
   skbScrubPacket(skb, net !== dev.ns);
   skbChecksumEncap(skb);
   vxlanWrite(view, skb.push(VXLAN_HLEN), rdst.vni);
@@ -191,6 +193,13 @@ function vxlanBuildSkb(vxlan: VxlanDev, skb: Skb, rdst: VxlanRdst, dst: Dst): vo
   skbSetRoute(skb, dst, rdst.ip);
   if (ipLocalOut(net, skb)) countTx(dev, innerLength);
   else dev.txDropped++;
+}
+
+/** Bytes of the inner Ethernet header with its VLAN tags. */
+function innerMacLen({ view, tail }: Skb, inner: number): number {
+  let off = inner + ETH_HLEN;
+  while (isVlanProtocol(view.getUint16(off - 2)) && off + VLAN_HLEN <= tail) off += VLAN_HLEN;
+  return off - inner;
 }
 
 function innerDf({ view }: Skb, inner: number): boolean {

@@ -22,18 +22,17 @@ import {
   icmpType,
   NR_ICMP_TYPES,
 } from "../../wire/icmp.ts";
-import { IPPROTO_TCP, ipDaddr, ipHeaderLen, ipProtocol, ipSaddr } from "../../wire/ipv4.ts";
+import { IPPROTO_TCP, ipDaddr, ipHeaderLen, ipProtocol } from "../../wire/ipv4.ts";
 import { DROP } from "../core/drop-reason.ts";
-import { RTN_BROADCAST, RTN_MULTICAST, RTN_UNICAST } from "../core/dst.ts";
+import { RTN_BROADCAST, RTN_MULTICAST } from "../core/dst.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import type { Skb } from "../core/skb.ts";
 import { icmpReply } from "./icmp.ts";
-import { inDevOf, inetAddrOnlink } from "./in-device.ts";
 import { inetCurrentTimestamp } from "./ip-options.ts";
 import { type Ipv4Net, ipv4Of, type NetProtocol } from "./ipv4-net.ts";
-import { inetAddrType, ipRouteOutput } from "./route.ts";
-import { updateRedirect } from "./route-exception.ts";
+import { inetAddrType } from "./route.ts";
 import { ipv4UpdatePmtu } from "./route-pmtu.ts";
+import { ipv4Redirect } from "./route-redirect.ts";
 
 const IP_HLEN = 20;
 const NR_ICMP_UNREACH = 15;
@@ -69,9 +68,6 @@ function icmpRcv(skb: Skb): void {
     case ICMP_ECHO:
       if (net.sysctls.icmpEchoIgnoreAll === 0) icmpEcho(ns, skb);
       break;
-    case ICMP_ECHOREPLY:
-      if (net.icmp.echoReplyRcv !== null) net.icmp.echoReplyRcv(skb);
-      break;
     case ICMP_DEST_UNREACH:
     case ICMP_SOURCE_QUENCH:
     case ICMP_TIME_EXCEEDED:
@@ -79,7 +75,7 @@ function icmpRcv(skb: Skb): void {
       icmpUnreach(ns, skb, type);
       break;
     case ICMP_REDIRECT:
-      icmpRedirect(ns, skb);
+      icmpRedirect(net, skb);
       break;
     case ICMP_TIMESTAMP:
       icmpTimestamp(ns, skb);
@@ -163,44 +159,20 @@ function socketDeliver(net: Ipv4Net, skb: Skb, type: number, code: number, info:
   skb.data = start;
 }
 
-/** icmp_err: an error about an ICMP message from here; `data` at the quoted IP header. */
+/**
+ * icmp_err: an error about an ICMP message from here; `data` at the quoted IP header. Of what the kernel itself says only an
+ * echo reply learns a path MTU; what a program has sent its own socket answers for.
+ */
 function icmpErr(skb: Skb, type: number, code: number, info: number): void {
-  const ns = skb.dev!.ns;
-  const view = skb.view;
-  const off = skb.data;
-  const inner = off + ipHeaderLen(view, off);
-  if (type === ICMP_DEST_UNREACH && code === ICMP_FRAG_NEEDED) ipv4UpdatePmtu(ns, skb, info);
-  if (icmpType(view, inner) !== ICMP_ECHO) return;
-  const net = ipv4Of(ns);
-  if (net.icmp.pingErr !== null) net.icmp.pingErr(skb, type, code, info);
+  const { view, data } = skb;
+  if (icmpType(view, data + ipHeaderLen(view, data)) !== ICMP_ECHOREPLY) return;
+  if (type === ICMP_DEST_UNREACH && code === ICMP_FRAG_NEEDED) ipv4UpdatePmtu(skb.dev!.ns, skb, info);
+  else if (type === ICMP_REDIRECT) ipv4Redirect(skb.dev!.ns, skb, code, info);
 }
 
-/** icmp_redirect and __ip_do_redirect: another gateway of the same link is nearer. */
-function icmpRedirect(ns: NetNs, skb: Skb): void {
-  const view = skb.view;
-  const off = skb.data;
-  if (skb.tail - off < ICMP_HLEN + IP_HLEN || icmpCode(view, off) > 3) return;
-  const net = ipv4Of(ns);
-  const gateway = icmpRest(view, off);
-  const quoted = off + ICMP_HLEN;
-  const daddr = ipDaddr(view, quoted);
-  const from = ipSaddr(view, skb.netOff);
-  const dst = ipRouteOutput(ns, daddr, ipSaddr(view, quoted), 0, 0);
-  if (dst !== null && dst.dev === skb.dev && redirectAllowed(net, skb, dst.gateway || daddr, from, gateway)) {
-    updateRedirect(ns, dst, daddr, gateway);
-  }
-  socketDeliver(net, skb, ICMP_REDIRECT, icmpCode(view, off), gateway);
-}
-
-/** Only from the gateway in use, to another host of the link. */
-function redirectAllowed(net: Ipv4Net, skb: Skb, hop: number, from: number, gateway: number): boolean {
-  const inDev = inDevOf(skb.dev!);
-  if (inDev === null || from !== hop || gateway === hop) return false;
-  const { confAll } = net;
-  const { conf } = inDev;
-  const both = confAll.acceptRedirects & conf.acceptRedirects;
-  const accepts = conf.forwarding !== 0 ? both : confAll.acceptRedirects | conf.acceptRedirects;
-  if (accepts === 0 || gateway >>> 28 === 0xe || gateway === -1 || gateway === 0) return false;
-  if ((confAll.sharedMedia | conf.sharedMedia) === 0) return inetAddrOnlink(inDev, gateway, hop);
-  return inetAddrType(net.ns, gateway) === RTN_UNICAST;
+/** icmp_redirect: whoever has sent the quoted packet hears of it. */
+function icmpRedirect(net: Ipv4Net, skb: Skb): void {
+  const { view, data } = skb;
+  if (skb.tail - data < ICMP_HLEN + IP_HLEN) return;
+  socketDeliver(net, skb, ICMP_REDIRECT, icmpCode(view, data), icmpRest(view, data));
 }

@@ -79,15 +79,11 @@ export class IcmpGlobal {
 /** ICMP of a namespace. */
 export interface IcmpState {
   readonly global: IcmpGlobal;
-  /** Ping sockets (ping_rcv): sees each echo reply, `data` at the ICMP header; takes a copy when it wants one. */
-  echoReplyRcv: ((skb: Skb) => boolean) | null;
-  /** Ping sockets (ping_err): an error about an echo request that was sent from here; `data` at the quoted IP header. */
-  pingErr: ((skb: Skb, type: number, code: number, info: number) => void) | null;
 }
 
 export function icmpInit(prng: Prng, shared: IcmpState | null): IcmpState {
   const global = shared === null ? new IcmpGlobal(prng) : shared.global;
-  return { global, echoReplyRcv: null, pingErr: null };
+  return { global };
 }
 
 export function icmpOf(ns: NetNs): IcmpState {

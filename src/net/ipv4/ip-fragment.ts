@@ -324,6 +324,8 @@ function adopt(q: FragmentQueue, first: Skb, skb: Skb, whole: Skb, off: number, 
   const macGap = first.netOff - first.macOff;
   if (first.macOff >= 0) whole.bytes.set(first.bytes.subarray(first.macOff, first.netOff), off - macGap);
   skb.macOff = first.macOff >= 0 ? off - macGap : -1;
+  skb.vlanProto = first.vlanProto;
+  skb.vlanTci = first.vlanTci;
   skb.mark = first.mark;
   skb.iif = first.iif;
   skb.pktType = first.pktType;

@@ -18,6 +18,7 @@ import { ipBuildHeader, ipLocalOut } from "./ip-output.ts";
 import { ipv4Of } from "./ipv4-net.ts";
 import { skbSetRoute } from "./route.ts";
 import { ipv4UpdatePmtu } from "./route-pmtu.ts";
+import { ipv4Redirect } from "./route-redirect.ts";
 import {
   ICMP_ERR_ERRNO,
   ICMP_ERR_FATAL,
@@ -220,11 +221,15 @@ function rawMatches(sk: RawSock, protocol: number, saddr: number, daddr: number)
 
 /** An ICMP error about a packet of a raw socket; `data` at the quoted IP header (raw_icmp_error, raw_err). */
 export function rawIcmpError(ns: NetNs, skb: Skb, type: number, code: number, info: number): void {
-  if (type === ICMP_REDIRECT || type === ICMP_SOURCE_QUENCH) return;
+  if (type === ICMP_SOURCE_QUENCH) return;
   const ip = skb.data;
   const view = skb.view;
   for (const sk of rawOf(ns).sockets) {
     if (!rawMatches(sk, ipProtocol(view, ip), ipDaddr(view, ip), ipSaddr(view, ip))) continue;
+    if (type === ICMP_REDIRECT) {
+      ipv4Redirect(ns, skb, code, info);
+      continue;
+    }
     let hard = false;
     let errno: Errno = "EHOSTUNREACH";
     if (type === ICMP_DEST_UNREACH) {

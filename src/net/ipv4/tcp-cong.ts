@@ -32,7 +32,7 @@ export function tcpSlowStartAfterIdle(sk: TcpSock): void {
   sk.sndCwndUsed = 0;
 }
 
-function currentSsthresh(sk: TcpSock): number {
+export function currentSsthresh(sk: TcpSock): number {
   if (inCwndReduction(sk)) return sk.sndSsthresh;
   return Math.max(sk.sndSsthresh, (sk.sndCwnd >> 1) + (sk.sndCwnd >> 2));
 }

@@ -3,6 +3,7 @@ import {
   ICMP_DEST_UNREACH,
   ICMP_FRAG_NEEDED,
   ICMP_PARAMETERPROB,
+  ICMP_REDIRECT,
   ICMP_TIME_EXCEEDED,
 } from "../../wire/icmp.ts";
 import { ipDaddr, ipHeaderLen, ipSaddr } from "../../wire/ipv4.ts";
@@ -16,6 +17,7 @@ import { skbChecksumOk } from "../core/skb-checksum.ts";
 import { TRACE_LOCAL } from "../core/trace.ts";
 import type { NetProtocol } from "./ipv4-net.ts";
 import { updatePmtu } from "./route-exception.ts";
+import { ipDoRedirect } from "./route-redirect.ts";
 import {
   ICMP_ERR_ERRNO,
   type Sock,
@@ -37,14 +39,13 @@ import {
   tcpTimewaitProcess,
 } from "./tcp-minisocks.ts";
 import { tcpOf } from "./tcp-net.ts";
-import { tcpMarkLost } from "./tcp-recovery.ts";
+import { tcpSimpleRetransmit } from "./tcp-pmtu.ts";
 import { echoOptions, tcpSendReply, tcpSendReset } from "./tcp-reply.ts";
 import { REQ_DROP, REQ_RESET, reqDrop, reqQueueAdd, tcpCheckReq, tcpConnRequest } from "./tcp-request.ts";
 import { segment, type TcpSegment } from "./tcp-segment.ts";
 import { before, type TcpSock } from "./tcp-sock.ts";
 import { tcpFail } from "./tcp-state.ts";
 import { tcpDstMtu, tcpSyncMss } from "./tcp-window.ts";
-import { tcpXmitRetransmitQueue } from "./tcp-xmit.ts";
 
 const ackOptions = new TcpOptions();
 
@@ -182,6 +183,11 @@ function tcpV4Err(ns: NetNs, skb: Skb, type: number, code: number, info: number)
     if (tcp.state !== TCP_LISTEN) mtuReduced(tcp, info);
     return;
   }
+  if (type === ICMP_REDIRECT) {
+    const dst = skDstCheck(tcp);
+    if (dst !== null) ipDoRedirect(ns, skb, dst, code, info);
+    return;
+  }
   let err = ICMP_ERR_ERRNO[code] ?? "EHOSTUNREACH";
   if (type === ICMP_PARAMETERPROB) err = "EIO";
   else if (type === ICMP_TIME_EXCEEDED) err = "EHOSTUNREACH";
@@ -189,7 +195,7 @@ function tcpV4Err(ns: NetNs, skb: Skb, type: number, code: number, info: number)
   if (tcp.state === TCP_SYN_SENT || tcp.state === TCP_SYN_RECV) tcpFail(tcp, err);
 }
 
-/** The path takes less than we send: smaller segments, and those in flight again (tcp_v4_mtu_reduced, tcp_simple_retransmit). */
+/** The path takes less than we send: smaller segments, and those in flight again (tcp_v4_mtu_reduced). */
 function mtuReduced(sk: TcpSock, told: number): void {
   const found = skDstCheck(sk);
   if (found === null) return;
@@ -198,12 +204,7 @@ function mtuReduced(sk: TcpSock, told: number): void {
   if (dst === null) return;
   const mtu = tcpDstMtu(sk, dst);
   if (mtu >= sk.pmtuCookie) return;
-  const mss = tcpSyncMss(sk, mtu);
-  const { queue } = sk;
-  const lost = sk.lostOut;
-  for (let index = queue.head; index < queue.sent; index++)
-    if (queue.lengthOf(index) > mss) tcpMarkLost(sk, index);
-  if (sk.lostOut > lost) tcpXmitRetransmitQueue(sk);
+  tcpSimpleRetransmit(sk, tcpSyncMss(sk, mtu));
 }
 
 /** TCP as the IP layer calls it. */

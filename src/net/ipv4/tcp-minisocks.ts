@@ -24,6 +24,8 @@ export class TcpReqSock extends Sock {
   tsOffset = 0;
   sackOk = false;
   wscaleOk = false;
+  /** The peer asked for explicit congestion notification, and the SYN-ACK grants it (tcp_ecn = 2). */
+  ecnOk = false;
   sndWscale = 0;
   rcvWscale = 0;
   rcvWnd = 0;

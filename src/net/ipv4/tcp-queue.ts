@@ -147,6 +147,34 @@ export class TcpWriteQueue {
     this.skbs--;
   }
 
+  /** Makes one record of `index` and the one behind it, which belongs to the same buffer. */
+  join(index: number): void {
+    const { mask, seq, end, flags, state, sentNs } = this;
+    const a = index & mask;
+    const b = (index + 1) & mask;
+    end[a] = end[b];
+    flags[a] |= flags[b];
+    state[a] = state[b];
+    for (let at = index + 1; at < this.tail - 1; at++) {
+      const to = at & mask;
+      const from = (at + 1) & mask;
+      seq[to] = seq[from];
+      end[to] = end[from];
+      flags[to] = flags[from];
+      state[to] = state[from];
+      sentNs[to] = sentNs[from];
+    }
+    this.tail--;
+    if (index + 1 < this.sent) this.sent--;
+  }
+
+  /** What follows record `index` is a buffer of its own from now on. */
+  endBuffer(index: number): void {
+    if ((this.state[index & this.mask] & TCPCB_SKB_END) !== 0) return;
+    this.state[index & this.mask] |= TCPCB_SKB_END;
+    this.skbs++;
+  }
+
   /** Forgets everything. */
   clear(): void {
     this.head = 0;

@@ -1,6 +1,7 @@
 /** A listener's side of the handshake (tcp_conn_request, tcp_check_req, tcp_v4_syn_recv_sock). */
 import { hash4 } from "../../util/hash.ts";
-import { TCP_ACK, TCP_RST, TCP_SYN } from "../../wire/tcp.ts";
+import { ipTos } from "../../wire/ipv4.ts";
+import { TCP_ACK, TCP_CWR, TCP_ECE, TCP_RST, TCP_SYN } from "../../wire/tcp.ts";
 import { TcpOptions } from "../../wire/tcp-options.ts";
 import { IpOptionsData } from "../core/ip-options.ts";
 import type { NetNs } from "../core/net-ns.ts";
@@ -26,6 +27,8 @@ import {
 } from "./tcp-window.ts";
 
 const synAckOptions = new TcpOptions();
+/** A SYN that offers explicit congestion notification (RFC 3168 6.1.1). */
+const ECN_SETUP = TCP_ECE | TCP_CWR;
 
 /** First sequence number of a connection: a keyed hash and a clock of 64 ns (secure_tcp_seq). */
 export function secureTcpSeq(ns: NetNs, saddr: number, daddr: number, sport: number, dport: number): number {
@@ -66,6 +69,7 @@ export function tcpConnRequest(listener: TcpSock, skb: Skb, seg: TcpSegment, isn
   req.tsRecent = req.tstampOk ? options.tsVal : 0;
   req.sackOk = options.sackPermitted && net.sack !== 0;
   req.wscaleOk = options.wscale >= 0 && net.windowScaling !== 0;
+  req.ecnOk = (seg.flags & ECN_SETUP) === ECN_SETUP && (ipTos(skb.view, skb.netOff) & 3) === 0;
   req.sndWscale = req.wscaleOk ? options.wscale : 0;
   req.tsOffset = secureTcpTsOff(ns, req.saddr, req.daddr);
   req.sntIsn = isn !== 0 ? isn : secureTcpSeq(ns, req.saddr, req.daddr, req.sport, req.dport);
@@ -102,7 +106,8 @@ function sendSynAck(req: TcpReqSock): void {
   options.wscale = req.wscaleOk ? req.rcvWscale : -1;
   const ack = (req.rcvIsn + 1) | 0;
   const window = Math.min(req.rcvWnd, 65535);
-  tcpSendReply(req.ns, req, req.sntIsn, ack, TCP_SYN | TCP_ACK, window, options, req.listener);
+  const flags = TCP_SYN | TCP_ACK | (req.ecnOk ? TCP_ECE : 0);
+  tcpSendReply(req.ns, req, req.sntIsn, ack, flags, window, options, req.listener);
 }
 
 /** No ACK came: the SYN-ACK again, or the request goes (reqsk_timer_handler). */

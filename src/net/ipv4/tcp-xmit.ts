@@ -10,6 +10,7 @@ import {
   TCPCB_LOST,
   TCPCB_SACKED_ACKED,
   TCPCB_SACKED_RETRANS,
+  TCPCB_SKB_END,
 } from "./tcp-queue.ts";
 import { tcpCheckProbeTimer, tcpResetXmitTimer, tcpScheduleLossProbe } from "./tcp-rto.ts";
 import {
@@ -142,13 +143,12 @@ function sendBurst(sk: TcpSock, len: number, mss: number): number {
   let segs = 1;
   for (let left = len; left > mss; left -= mss, segs++)
     queue.splitSegment(index + segs - 1, mss, TCP_PSH | TCP_FIN);
-  if (segs > 1) queue.flags[(index + segs - 1) & queue.mask] |= TCP_PSH;
-  for (let n = 0; n < segs; n++) {
+  for (let n = 1; n <= segs; n++) {
     const i = queue.sent & queue.mask;
     const count = queue.lengthOf(queue.sent);
     const seq = queue.seq[i];
     const end = queue.end[i];
-    const flags = queue.flags[i] | TCP_ACK;
+    const flags = queue.flags[i] | TCP_ACK | (segs > 1 && n === segs ? TCP_PSH : 0);
     tcpEventNewDataSent(sk);
     if (count < mss && count > 0) sk.sndSml = end;
     tcpTransmit(sk, seq, count, flags);
@@ -258,8 +258,8 @@ export function tcpDataSndCheck(sk: TcpSock): void {
   if (sk.queue.hasUnsent) tcpPushPendingFrames(sk, tcpCurrentMss(sk), nonagleOf(sk));
 }
 
-/** Sends record `index` again, cut to one segment. False when it cannot be sent. */
-export function tcpRetransmit(sk: TcpSock, index: number): boolean {
+/** Sends record `index` again, cut to one segment, with `psh` or without. False when it cannot be sent. */
+export function tcpRetransmit(sk: TcpSock, index: number, psh = 0): boolean {
   const { queue } = sk;
   const mss = tcpCurrentMss(sk);
   if (queue.lengthOf(index) > mss) {
@@ -278,7 +278,7 @@ export function tcpRetransmit(sk: TcpSock, index: number): boolean {
     sk,
     queue.seq[i],
     queue.lengthOf(index),
-    (flags & TCP_SYN) !== 0 ? flags : flags | TCP_ACK,
+    (flags & TCP_SYN) !== 0 ? flags : flags | psh | TCP_ACK,
   );
   tcpOf(sk.ns).retransSegs++;
   sk.totalRetrans++;
@@ -292,16 +292,42 @@ export function tcpRetransmit(sk: TcpSock, index: number): boolean {
   return ok;
 }
 
+/** Whether a record is lost and was not sent again since. */
+function waitsForRetransmit(state: number): boolean {
+  return (state & TCPCB_LOST) !== 0 && (state & (TCPCB_SACKED_ACKED | TCPCB_SACKED_RETRANS)) === 0;
+}
+
+/** How many records from `index` on leave together: those of its buffer, `most` at a time. */
+function retransmitSegs(sk: TcpSock, index: number, mss: number, most: number): number {
+  const { queue } = sk;
+  if (queue.lengthOf(index) > mss) return 1;
+  let segs = 1;
+  while (segs < most && (queue.state[(index + segs - 1) & queue.mask] & TCPCB_SKB_END) === 0) {
+    if (!waitsForRetransmit(queue.state[(index + segs) & queue.mask])) break;
+    segs++;
+  }
+  return segs;
+}
+
 /** Sends lost segments again as far as the congestion window goes (tcp_xmit_retransmit_queue). */
 export function tcpXmitRetransmitQueue(sk: TcpSock): void {
   const { queue } = sk;
+  const mss = tcpCurrentMss(sk);
+  const maxSegs = tcpTsoSegs(sk, mss);
   for (let index = queue.head; index < queue.sent && sk.lostOut > sk.retransOut; index++) {
-    const state = queue.state[index & queue.mask];
-    if ((state & TCPCB_LOST) === 0 || (state & (TCPCB_SACKED_ACKED | TCPCB_SACKED_RETRANS)) !== 0) continue;
-    if (sk.packetsInFlight() >= sk.sndCwnd) return;
-    if (!tcpRetransmit(sk, index)) return;
-    if (inCwndReduction(sk)) sk.prrOut++;
-    if (index === queue.head && sk.timePending !== TIME_REO_TIMEOUT)
+    if (!waitsForRetransmit(queue.state[index & queue.mask])) continue;
+    const room = sk.sndCwnd - sk.packetsInFlight();
+    if (room <= 0) return;
+    const first = index;
+    const segs = retransmitSegs(sk, first, mss, Math.min(room, maxSegs));
+    queue.endBuffer(first + segs - 1);
+    for (; index < first + segs; index++) {
+      const psh = segs > 1 && index === first + segs - 1 ? TCP_PSH : 0;
+      if (!tcpRetransmit(sk, index, psh)) return;
+      if (inCwndReduction(sk)) sk.prrOut++;
+    }
+    index--;
+    if (first === queue.head && sk.timePending !== TIME_REO_TIMEOUT)
       tcpResetXmitTimer(sk, TIME_RETRANS, sk.rtoNs);
   }
 }

@@ -18,6 +18,7 @@ import { TRACE_LOCAL } from "../core/trace.ts";
 import { icmpSend } from "./icmp.ts";
 import type { NetProtocol } from "./ipv4-net.ts";
 import { ipv4UpdatePmtu } from "./route-pmtu.ts";
+import { ipv4Redirect } from "./route-redirect.ts";
 import { ICMP_ERR_ERRNO, ICMP_ERR_FATAL, IP_PMTUDISC_DONT, skbTruesize, TCP_ESTABLISHED } from "./sock.ts";
 import { type UdpNet, udpNetOf } from "./udp-net.ts";
 import type { UdpSock } from "./udp-sock.ts";
@@ -112,6 +113,7 @@ function udpErr(ns: NetNs, skb: Skb, type: number, code: number, info: number): 
     tunnelErr(ns, skb, type, code, info);
     return;
   }
+  if (type === ICMP_REDIRECT) ipv4Redirect(ns, skb, code, info);
   if (type === ICMP_REDIRECT || type === ICMP_SOURCE_QUENCH) return;
   let hard = type === ICMP_PARAMETERPROB;
   let errno = hard ? ("EIO" as const) : ("EHOSTUNREACH" as ReturnType<typeof errnoOf>);
@@ -135,10 +137,11 @@ function udpErr(ns: NetNs, skb: Skb, type: number, code: number, info: number): 
 
 /**
  * An error about a packet of a tunnel, whose own socket is the one of the port it was sent to (__udp4_lib_err_encap):
- * only the path MTU is taken from it.
+ * only the path MTU is taken from it, and another gateway.
  */
 function tunnelErr(ns: NetNs, skb: Skb, type: number, code: number, info: number): void {
-  if (type !== ICMP_DEST_UNREACH || code !== ICMP_FRAG_NEEDED) return;
+  const tooBig = type === ICMP_DEST_UNREACH && code === ICMP_FRAG_NEEDED;
+  if (!tooBig && type !== ICMP_REDIRECT) return;
   const view = skb.view;
   const ip = skb.data;
   const off = ip + ipHeaderLen(view, ip);
@@ -149,7 +152,9 @@ function tunnelErr(ns: NetNs, skb: Skb, type: number, code: number, info: number
     udpDport(view, off),
     skb.dev,
   ) as UdpSock | null;
-  if (sk !== null && sk.encapRcv !== null) ipv4UpdatePmtu(ns, skb, info);
+  if (sk === null || sk.encapRcv === null) return;
+  if (tooBig) ipv4UpdatePmtu(ns, skb, info);
+  else ipv4Redirect(ns, skb, code, info);
 }
 
 function errnoOf(code: number): (typeof ICMP_ERR_ERRNO)[number] {

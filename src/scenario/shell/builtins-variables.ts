@@ -329,16 +329,17 @@ const letBuiltin = now(({ state }, argv) => {
   return value === 0n ? 1 : 0;
 });
 
-const printfBuiltin = now(({ state }, argv, io) => {
+const printfBuiltin = now((shell, argv, io) => {
   const words = [...argv];
   let name: string | null = null;
   if (words[0] === "-v") [, name] = words.splice(0, 2);
   if (words[0] === "--") words.shift();
   if (words.length === 0) throw new UsageError("bash: printf: usage: printf [-v var] format [arguments]", 2);
-  const text = shellPrintf(words[0], words.slice(1));
+  const { text, problems } = shellPrintf(words[0], words.slice(1));
+  for (const problem of problems) io.err.write(`${shell.prefix()}printf: ${problem}\n`);
   if (name === null) io.out.write(text);
-  else state.set(name, text);
-  return 0;
+  else shell.state.set(name, text);
+  return problems.every((problem) => problem.startsWith("warning: ")) ? 0 : 1;
 });
 
 export const VARIABLE_BUILTINS: readonly (readonly [string, Builtin])[] = [

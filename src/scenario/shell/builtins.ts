@@ -256,7 +256,7 @@ const SHELL_OWN: ReadonlySet<string> = new Set([
   ),
 ]);
 /** Builtins of which no program is there as well. */
-const ONLY_BUILTIN: ReadonlySet<string> = new Set(
+export const ONLY_BUILTIN: ReadonlySet<string> = new Set(
   VARIABLE_BUILTINS.map(([name]) => name)
     .filter((name) => name !== "printf")
     .concat([

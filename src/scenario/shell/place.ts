@@ -49,6 +49,8 @@ export interface RunningShell {
   call(words: readonly string[], io: Io): Co<number> | null;
   /** Runs a builtin, a utility or a tool, functions left aside. */
   program(words: readonly string[], io: Io): Co<number>;
+  /** What stands before the shell's own error texts. */
+  prefix(): string;
   /** Whether a name is that of a builtin, a utility or a tool. */
   knows(name: string): boolean;
   /** Runs `program` with variables set and exported, then puts them back. */

@@ -8,7 +8,7 @@ import { MS } from "../../sim/sim.ts";
 import { runTool } from "../../tools/run-tool.ts";
 import type { Tool, ToolContext, ToolOutput, Userland } from "../../tools/tool.ts";
 import { NotModelledError, SysError, strerror, UsageError } from "../../util/errors.ts";
-import { BUILTINS } from "./builtins.ts";
+import { BUILTINS, ONLY_BUILTIN } from "./builtins.ts";
 import { notFoundText, UNMODELLED } from "./command-names.ts";
 import { type RunningShell, type ShellPlace, startChild, waitChild } from "./place.ts";
 import { FileSink, type Io, TextSink, takenOnce } from "./streams.ts";
@@ -26,6 +26,13 @@ export function isCommandName(place: ShellPlace, name: string): boolean {
     UTILITIES.has(name) ||
     BUILTINS.has(name)
   );
+}
+
+/** Whether a word starts a program when no shell reads it: builtins do not, names of files do. */
+export function isProgram(place: ShellPlace, word: string): boolean {
+  if (word.includes("/") && place.files.has(word)) return true;
+  const name = word.replace(/^.*\/(?=[^/]+$)/, "");
+  return !ONLY_BUILTIN.has(name) && (isCommandName(place, name) || UNMODELLED.has(name));
 }
 
 /** Runs a command in the foreground; the result is its exit status. */
@@ -131,6 +138,7 @@ function toolContext(shell: RunningShell, process: Process, io: Io): ToolContext
       return stdin();
     },
     print: (text) => io.out.write(text),
+    printError: (text) => io.err.write(text),
     exec: (argv, inNs, userland) => execWords(shell, argv, inNs, io, userland),
   };
 }

@@ -82,6 +82,8 @@ export class Cluster {
     this.context = {
       store: this.store,
       prng: prng.stream("tasks"),
+      updates: prng.stream("updates"),
+      pins,
       later: (delayNs, fn) => void after(sim, delayNs, fn),
     };
     this.commit = new Debounce(sim, COMMIT_NS, () => this.reconcile());

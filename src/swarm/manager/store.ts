@@ -37,11 +37,15 @@ export class Store {
     return { version: ++this.version, createdNs: this.sim.now, updatedNs: this.sim.now };
   }
 
+  /** How many tasks a slot has had. */
+  generationOf(serviceId: string, slot: number): number {
+    return this.generations.get(`${serviceId} ${slot}`) ?? 0;
+  }
+
   /** The number of the next task of a slot, from 1. */
   nextGeneration(serviceId: string, slot: number): number {
-    const key = `${serviceId} ${slot}`;
-    const next = (this.generations.get(key) ?? 0) + 1;
-    this.generations.set(key, next);
+    const next = this.generationOf(serviceId, slot) + 1;
+    this.generations.set(`${serviceId} ${slot}`, next);
     return next;
   }
 

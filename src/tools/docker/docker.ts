@@ -3,13 +3,17 @@ import type { Co } from "../../host/process.ts";
 import { NotModelledError, UsageError } from "../../util/errors.ts";
 import type { Tool, ToolContext, ToolOutput } from "../tool.ts";
 import { type DockerCommand, daemonError, dockerContext, failed } from "./command.ts";
-import { exec, images, kill, ps, rm, run, stop } from "./container.ts";
+import { images, kill, ps, rm } from "./container.ts";
+import { port, restart, start, stop } from "./container-life.ts";
+import { exec } from "./exec.ts";
 import { checkFlagValues } from "./flag-values.ts";
 import { type Flags, parseFlags } from "./flags.ts";
 import { containerInspect, inspect, serviceInspect } from "./inspect.ts";
+import { logs } from "./logs.ts";
 import { networkCreate, networkInspect, networkLs, networkPrune, networkRm } from "./network.ts";
 import { networkConnect, networkDisconnect } from "./network-connect.ts";
 import { nodeDemote, nodeInspect, nodeLs, nodePromote, nodePs, nodeRm, nodeUpdate } from "./node.ts";
+import { create, run } from "./run.ts";
 import {
   serviceCreate,
   serviceLogs,
@@ -25,7 +29,8 @@ import { info, version } from "./system-info.ts";
 
 type Group = Readonly<Record<string, DockerCommand>>;
 
-const CONTAINER: Group = { ls: ps, list: ps, ps, exec, kill, stop, rm, run, inspect: containerInspect };
+const OF_CONTAINERS: Group = { ps, create, exec, kill, logs, port, restart, rm, run, start, stop };
+const CONTAINER: Group = { ...OF_CONTAINERS, ls: ps, list: ps, inspect: containerInspect };
 const GROUPS: Readonly<Record<string, Group>> = {
   swarm: { init: swarmInit, join: swarmJoin, "join-token": swarmJoinToken, leave: swarmLeave },
   node: {
@@ -67,7 +72,7 @@ const GROUPS: Readonly<Record<string, Group>> = {
   image: { ls: images, list: images },
   system: { info },
 };
-const TOP: Group = { ps, exec, kill, stop, rm, run, images, inspect, info, version };
+const TOP: Group = { ...OF_CONTAINERS, images, inspect, info, version };
 
 /** Commands that exist in reality. */
 const NOT_MODELLED: readonly string[] = [
@@ -78,7 +83,6 @@ const NOT_MODELLED: readonly string[] = [
   "config",
   "context",
   "cp",
-  "create",
   "diff",
   "events",
   "export",
@@ -87,21 +91,17 @@ const NOT_MODELLED: readonly string[] = [
   "load",
   "login",
   "logout",
-  "logs",
   "manifest",
   "pause",
   "plugin",
-  "port",
   "pull",
   "push",
   "rename",
-  "restart",
   "rmi",
   "save",
   "search",
   "secret",
   "stack",
-  "start",
   "stats",
   "tag",
   "top",

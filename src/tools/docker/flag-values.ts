@@ -1,7 +1,7 @@
 /** Values that the client itself refuses, before it asks the daemon (spf13/pflag, cli/opts). */
 import { UsageError } from "../../util/errors.ts";
 import type { Flags } from "./flags.ts";
-import { parsePort } from "./port-option.ts";
+import { badOption, parsePort } from "./port-option.ts";
 
 const NUMBERS = [
   "replicas",
@@ -44,7 +44,7 @@ export function checkFlagValues(flags: Flags, path: string): void {
     if (path.startsWith("docker service")) {
       for (const text of flags.list("publish")) parsePort(text);
       for (const name of ["publish-add", "publish-rm"])
-        for (const text of flags.list(name)) parsePort(text, `--${name}`);
+        for (const text of flags.list(name)) parsePort(text, badOption(text, `--${name}`));
     }
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;

@@ -1,5 +1,5 @@
 /** Times as the docker command prints them (docker/go-units duration.go, RFC 3339 with nanoseconds). */
-import { wallTimeAt } from "../../sim/wall-clock.ts";
+import { daysFromCivil, EPOCH_SECONDS, wallTimeAt } from "../../sim/wall-clock.ts";
 
 const SEC = 1_000_000_000;
 
@@ -37,4 +37,24 @@ export function rfc3339(atNs: number): string {
 export function goTime(atNs: number): string {
   const t = wallTimeAt(atNs);
   return `${t.year}-${two(t.month)}-${two(t.day)} ${two(t.hour)}:${two(t.minute)}:${two(t.second)} +0000 UTC`;
+}
+
+/** The same with all nine digits, as log lines have it. */
+export function rfc3339Fixed(atNs: number): string {
+  const [seconds, fraction = ""] = rfc3339(atNs).slice(0, -1).split(".");
+  return `${seconds}.${fraction.padEnd(9, "0")}Z`;
+}
+
+/** `10m` ago, a date with or without a time, seconds since 1970: as virtual time; null when it is none of them. */
+export function parseMoment(text: string, nowNs: number): number | null {
+  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)];
+  const units: Readonly<Record<string, number>> = { ms: 1e6, s: SEC, m: 60 * SEC, h: 3600 * SEC };
+  if (parts.length > 0 && parts.map(([part]) => part).join("") === text)
+    return nowNs - parts.reduce((sum, [, value, unit]) => sum + Number(value) * units[unit], 0);
+  if (/^\d+(\.\d+)?$/.test(text)) return (Number(text) - EPOCH_SECONDS) * SEC;
+  const found = /^(\d{4})-(\d\d)-(\d\d)(?:T(\d\d)(?::(\d\d)(?::(\d\d)(\.\d+)?)?)?Z?)?$/.exec(text);
+  if (found === null) return null;
+  const [year, month, day, hour, minute, second, fraction] = found.slice(1).map((part) => Number(part ?? 0));
+  const seconds = daysFromCivil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
+  return (seconds - EPOCH_SECONDS) * SEC + Math.round(fraction * SEC);
 }

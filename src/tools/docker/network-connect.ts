@@ -1,7 +1,8 @@
 /** docker network connect and disconnect (cli/command/network), and the network options of docker run. */
 import type { Co } from "../../host/process.ts";
+import type { NetworkRequest } from "../../swarm/container.ts";
 import { DockerError } from "../../swarm/docker-error.ts";
-import { connectToNetwork, disconnectFromNetwork, type NetworkRequest } from "../../swarm/plain-container.ts";
+import { connectToNetwork, disconnectFromNetwork } from "../../swarm/plain-container.ts";
 import { NotModelledError } from "../../util/errors.ts";
 import { parseIp4 } from "../../wire/address.ts";
 import type { ToolOutput } from "../tool.ts";

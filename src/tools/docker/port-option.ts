@@ -1,18 +1,24 @@
 /** Values of `--publish` (cli/opts/port.go, go-connections nat.ParsePortSpec). */
 import type { PortConfig, Protocol } from "../../swarm/manager/objects.ts";
 import { UsageError } from "../../util/errors.ts";
+import { parseIp4 } from "../../wire/address.ts";
 
 const MAX_PORT = 65535;
 const PROTOCOLS: readonly string[] = ["tcp", "udp", "sctp"];
 
-/** `text` as the value of an option such as `-p, --publish`; the ports of a range one by one. Throws UsageError. */
-export function parsePort(text: string, option = "-p, --publish"): PortConfig[] {
-  const refuse = (why: string): UsageError =>
+/** Makes the error of a value that is none. */
+type Refuse = (why: string) => UsageError;
+
+/** How the client words it while it reads its options. */
+export const badOption =
+  (text: string, option = "-p, --publish"): Refuse =>
+  (why) =>
     new UsageError(`invalid argument "${text}" for "${option}" flag: ${why}\n`, 125);
+
+/** `text` as the value of an option such as `-p, --publish`; the ports of a range one by one. Throws what `refuse` makes. */
+export function parsePort(text: string, refuse: Refuse = badOption(text)): PortConfig[] {
   return text.includes("=") ? [longPort(text, refuse)] : shortPorts(text, refuse);
 }
-
-type Refuse = (why: string) => UsageError;
 
 /** `8080:80/udp`, `80`, `8080-8081:80-81`, an address of the host in front (ignored by services). */
 function shortPorts(text: string, refuse: Refuse): PortConfig[] {
@@ -20,6 +26,9 @@ function shortPorts(text: string, refuse: Refuse): PortConfig[] {
   const parts = ports.split(":");
   const container = parts.at(-1)!;
   const host = parts.length > 1 ? parts.at(-2)! : "";
+  const hostAddress = parts.slice(0, -2).join(":");
+  if (hostAddress !== "" && parseIp4(hostAddress) === null)
+    throw refuse(`Invalid ip address: ${hostAddress}`);
   if (container === "") throw refuse(`No port specified: ${text}<empty>`);
   const target = portRange(container);
   if (target === null) throw refuse(`Invalid containerPort: ${container}`);

@@ -5,6 +5,7 @@ import type { ControlApi } from "../../swarm/manager/control-api.ts";
 import {
   DEFAULT_RESTART,
   DEFAULT_UPDATE,
+  type PortConfig,
   type ServiceSpec,
   type TaskSpec,
   type UpdateConfig,
@@ -120,6 +121,12 @@ export function createSpec(flags: Flags, name: string, networks: readonly string
   };
 }
 
+const portText = ({ publishedPort, targetPort, protocol, mode }: PortConfig): string =>
+  `${publishedPort}:${targetPort}/${protocol}/${mode}`;
+
+/** The ports of an update stand in the order of their texts. */
+const byPortText = (a: PortConfig, b: PortConfig): number => (portText(a) < portText(b) ? -1 : 1);
+
 /** The spec that `docker service update` makes of `old`. An unchanged task keeps its object: nothing is replaced. */
 export function updatedSpec(
   flags: Flags,
@@ -130,10 +137,18 @@ export function updatedSpec(
   const removedPorts = flags.list("publish-rm").flatMap((text) => parsePort(text));
   const kept = old.ports.filter(
     (port) =>
-      !removedPorts.some((gone) => gone.targetPort === port.targetPort && gone.protocol === port.protocol),
+      !removedPorts.some(
+        (gone) =>
+          gone.targetPort === port.targetPort && gone.protocol === port.protocol && gone.mode === port.mode,
+      ),
   );
-  const added = flags.list("publish-add").flatMap((text) => parsePort(text));
-  const ports = removedPorts.length + added.length === 0 ? old.ports : [...kept, ...added];
+  const present = new Set(old.ports.map(portText));
+  const added = flags
+    .list("publish-add")
+    .flatMap((text) => parsePort(text))
+    .filter((port) => !present.has(portText(port)));
+  const changed = flags.has("publish-rm") || flags.has("publish-add");
+  const ports = changed ? [...kept, ...added].sort(byPortText) : old.ports;
   return {
     ...old,
     labels: changedMap(old.labels, flags.list("label-add"), flags.list("label-rm")),

@@ -1,4 +1,5 @@
 /** The words of `ip link add` (iproute2 6.1 ip/iplink.c, iplink_vxlan.c, link_veth.c). */
+import type { NetDevice } from "../../net/core/net-device.ts";
 import type { NetNs } from "../../net/core/net-ns.ts";
 import type { LinkSpec, MacSpec } from "../../net/ctl/link.ts";
 import type { VxlanConfig } from "../../net/drivers/vxlan-private.ts";
@@ -6,6 +7,8 @@ import { NotModelledError, SysError, UsageError } from "../../util/errors.ts";
 import { parseIp4, parseMac } from "../../wire/address.ts";
 import type { ToolContext } from "../tool.ts";
 import { ipTunnelSettings, ipTunnelWords } from "./link-iptnl.ts";
+import { vlanWords } from "./link-vlan.ts";
+import { deviceNamed } from "./words.ts";
 
 /** Walks over words; a missing one is iproute2's complaint. */
 export class Words {
@@ -57,7 +60,7 @@ export interface LinkAdd {
 export function parseLinkAdd(argv: readonly string[], context: ToolContext): LinkAdd {
   const words = new Words(argv);
   const draft: Draft = {};
-  const place: Place = { netns: null, up: false };
+  const place: Place = { netns: null, up: false, link: null };
   let kind = "";
   while (!words.done && kind === "") {
     const word = words.next();
@@ -70,10 +73,12 @@ export function parseLinkAdd(argv: readonly string[], context: ToolContext): Lin
     vxlanWords(words, draft, context);
     if (draft.vni === undefined) throw new UsageError("vxlan: missing virtual network identifier", 255);
   }
-  if (kind === "veth") vethWords(words, draft, context);
+  if (kind === "vlan") Object.assign(draft, vlanWords(words), { lower: place.link });
+  else if (kind === "veth") vethWords(words, draft, context);
   else if (kind === "ipip") Object.assign(draft, ipTunnelSettings(null, ipTunnelWords(words, context), 255));
   else if (kind === "bridge" || kind === "dummy") plainWords(kind, words, draft, place, context);
   else if (kind !== "vxlan") throw new NotModelledError(`ip link add type ${kind}`);
+  if (place.link !== null && kind !== "vlan") throw new NotModelledError(`ip link add link, type ${kind}`);
   const spec = { ...draft, name: draft.name ?? freeName(kind, context), kind } as unknown as LinkSpec;
   const tunnel = kind === "vxlan" || kind === "ipip";
   const ns = tunnel || place.netns === null ? context.ns : place.netns;
@@ -90,11 +95,14 @@ export function freeName(kind: string, { ns }: ToolContext): string {
 interface Place {
   netns: NetNs | null;
   up: boolean;
+  /** The device below. */
+  link: NetDevice | null;
 }
 
 function placeWord(word: string, words: Words, place: Place, context: ToolContext): boolean {
   if (word === "up") place.up = true;
   else if (word === "down") place.up = false;
+  else if (word === "link") place.link = deviceNamed(context.ns, words.next());
   else if (word === "netns") place.netns = netnsWord(words.next(), context);
   else if (word === "numtxqueues" || word === "numrxqueues" || word === "group") words.next();
   else return false;

@@ -17,7 +17,13 @@ export class Fixed2 {
   }
 }
 
-export type FieldValue = string | number | boolean | Fixed2 | { readonly [key: string]: number };
+export type FieldValue =
+  | string
+  | number
+  | boolean
+  | Fixed2
+  | readonly string[]
+  | { readonly [key: string]: number };
 
 export interface Field {
   /** Key in the text, null when only JSON has it; the text shows a bare key when `show` is "". */
@@ -234,5 +240,6 @@ export function tsoMaxSize(dev: NetDevice): number {
   const br = bridgeOf(dev);
   if (br !== null && br.ports.length > 0)
     return br.ports.reduce((least, port) => Math.min(least, tsoMaxSize(port.dev)), TSO_MAX_SIZE);
+  if (dev.ops.kind === "vlan") return tsoMaxSize(dev.link!);
   return dev.ops.kind === "veth" || dev.ops.kind === "loopback" ? TSO_MAX_SIZE : GSO_LEGACY_MAX_SIZE;
 }

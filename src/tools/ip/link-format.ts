@@ -15,6 +15,7 @@ import {
 } from "../../net/core/net-device.ts";
 import { type IpTunnel, ipTunnelOf } from "../../net/drivers/ip-tunnel.ts";
 import { nicOf } from "../../net/drivers/nic.ts";
+import { vlanDevOf } from "../../net/drivers/vlan-dev.ts";
 import { vxlanOf } from "../../net/drivers/vxlan-private.ts";
 import { formatIp4, formatMac } from "../../wire/address.ts";
 import type { IpOptions } from "./ip-options.ts";
@@ -30,6 +31,7 @@ import {
 } from "./link-detail.ts";
 import { ipTunnelFields } from "./link-iptnl.ts";
 import { statsJson, statsText } from "./link-stats.ts";
+import { vlanFields } from "./link-vlan.ts";
 
 const FLAGS: readonly (readonly [number, string])[] = [
   [IFF_LOOPBACK, "LOOPBACK"],
@@ -89,6 +91,8 @@ function linkKind(dev: NetDevice): { kind: string; fields: Field[] } | null {
   if (vxlan !== null) return { kind: "vxlan", fields: vxlanFields(vxlan) };
   const tunnel = ipTunnelOf(dev);
   if (tunnel !== null) return { kind: "ipip", fields: ipTunnelFields(tunnel) };
+  const vlan = vlanDevOf(dev);
+  if (vlan !== null) return { kind: "vlan", fields: vlanFields(vlan) };
   const { kind } = dev.ops;
   return kind === "veth" || kind === "dummy" ? { kind, fields: [] } : null;
 }

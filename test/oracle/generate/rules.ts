@@ -151,7 +151,8 @@ function natTarget({ prng, hook, protocol, network }: Place): string {
       prng.below(3) === 0 ? `NETMAP --to ${prng.pick(plain)}` : "ACCEPT",
     ]);
   }
-  const range = ported ? prng.pick(["", ":20000-29999", ":30000-60001"]) : "";
+  // The source ports of VXLAN (up to 60999, by a hash nobody knows) are all within the range, or all without.
+  const range = ported ? prng.pick(["", ":20000-29999", ":30000-61001"]) : "";
   if (hook === "INPUT")
     return prng.pick([`SNAT --to-source 10.77.0.1${port}`, `SNAT --to-source 10.77.0.1${range}`, "ACCEPT"]);
   return prng.pick([

@@ -1,7 +1,18 @@
 /** Frames from a seed: what stations send into a network, from well-behaved conversations to nonsense. */
 import type { Prng } from "../../../src/util/prng.ts";
 import type { Answer, Step } from "../case.ts";
-import { arp, type Bytes, ETH_P_ARP, ETH_P_IP, ethernet, get32, hexOf, ipBytes } from "../packet.ts";
+import {
+  arp,
+  type Bytes,
+  ETH_P_ARP,
+  ETH_P_IP,
+  ethernet,
+  get32,
+  hexOf,
+  ipBytes,
+  type Tag,
+  tagged,
+} from "../packet.ts";
 import { dialogue } from "./dialogue.ts";
 import type { Leg, Network } from "./network.ts";
 import {
@@ -30,6 +41,36 @@ const BROADCAST_MAC = "ff:ff:ff:ff:ff:ff";
 const ZERO_MAC = "00:00:00:00:00:00";
 const MTU = 1500;
 const MULTICAST_MAC = "01:00:5e:00:00:05";
+
+/** One frame of so many is tagged. */
+const TAGGED = 12;
+/** Priority tags, VLANs, tags of providers, several. */
+const TAGS: readonly (readonly Tag[])[] = [
+  [[0x8100, 0]],
+  [[0x8100, 0]],
+  [[0x8100, 0x6000]],
+  [[0x8100, 5]],
+  [[0x8100, 5]],
+  [[0x8100, 0xa007]],
+  [[0x88a8, 9]],
+  [[0x88a8, 0]],
+  [
+    [0x8100, 0],
+    [0x8100, 0],
+  ],
+  [
+    [0x8100, 0],
+    [0x8100, 5],
+  ],
+  [
+    [0x8100, 5],
+    [0x8100, 0],
+  ],
+  [
+    [0x88a8, 9],
+    [0x8100, 5],
+  ],
+];
 
 type Source = (traffic: Traffic) => void;
 
@@ -286,7 +327,16 @@ export class Traffic {
   }
 
   private send(leg: Leg, frame: Bytes, note: string): void {
-    this.steps.push({ at: leg.at, frame: hexOf(frame), note });
+    const { prng } = this;
+    if (prng.below(TAGGED) !== 0) {
+      this.steps.push({ at: leg.at, frame: hexOf(frame), note });
+      return;
+    }
+    const tags = prng.pick(TAGS);
+    const whole = tagged(frame, tags);
+    const cut = prng.below(20) === 0 ? whole.subarray(0, 14 + prng.below(8)) : whole;
+    const said = tags.map(([type, tci]) => `${type.toString(16)}:${tci.toString(16)}`).join(" ");
+    this.steps.push({ at: leg.at, frame: hexOf(cut), note: `${note}, tag ${said}` });
   }
 
   private answer(answer: Answer, note: string): void {

@@ -8,6 +8,7 @@ import {
   HOOK_NEEDS_CT,
   type Hook,
   type HookFn,
+  HookTable,
   NF_ACCEPT,
   NF_DROP,
   NF_INET_LOCAL_IN,
@@ -51,10 +52,15 @@ const INADDR_LOOPBACK = 0x7f000001;
 const current = new Tuple();
 const wanted = new Tuple();
 
+/** Where iptables' nat table stands (nf_nat_ipv4_ops of iptable_nat.c). */
+function tablePriority(hook: Hook): number {
+  return manipOf(hook) === NF_NAT_MANIP_DST ? NF_IP_PRI_NAT_DST : NF_IP_PRI_NAT_SRC;
+}
+
 export class Nat {
   readonly ns: NetNs;
   readonly prng: Prng;
-  private readonly tables: HookFn[][] = [[], [], [], [], []];
+  private readonly tables = new HookTable();
   private hooked = false;
 
   constructor(ns: NetNs) {
@@ -62,9 +68,12 @@ export class Nat {
     this.prng = ns.kernel.prng.stream(`nat/${ns.id}`);
   }
 
-  /** The nat table's walk on `hook`: called for the first packet of a flow, decides by `nfNatSetupInfo` or not at all. */
-  registerTable(hook: Hook, fn: HookFn): void {
-    this.tables[hook].push(fn);
+  /**
+   * The walk of a nat table or nat chain on `hook`: called for the first packet of a flow, decides by `nfNatSetupInfo` or not
+   * at all. Several are asked by their priorities.
+   */
+  registerTable(hook: Hook, fn: HookFn, priority = tablePriority(hook), priv: unknown = null): void {
+    this.tables.register({ name: "nat", hook, priority, fn, priv });
     if (this.hooked) return;
     this.hooked = true;
     const { hooks } = this.ns;
@@ -76,13 +85,14 @@ export class Nat {
     hooks.register({ ...behind, hook: NF_INET_LOCAL_IN, fn: natFn });
   }
 
-  unregisterTable(hook: Hook, fn: HookFn): void {
-    const i = this.tables[hook].indexOf(fn);
-    if (i >= 0) this.tables[hook].splice(i, 1);
+  /** Takes out the one that was registered with `priv`. */
+  unregisterTable(hook: Hook, priv: unknown): void {
+    const entry = this.tables.list(hook).find((one) => one.priv === priv);
+    if (entry !== undefined) this.tables.unregister(entry);
   }
 
-  tablesOf(hook: Hook): readonly HookFn[] {
-    return this.tables[hook];
+  tablesOf(hook: Hook): ReturnType<HookTable["slots"]> {
+    return this.tables.slots(hook);
   }
 
   /** Ends what was masqueraded behind a device that went down, or behind one address of it that was removed. */
@@ -177,7 +187,8 @@ function decide(
   const manip = manipOf(hook);
   const tables = natOf(ns).tablesOf(hook);
   for (let i = 0; i < tables.length; i++) {
-    const verdict = tables[i](ns, skb, hook, inDev, outDev, null);
+    const { fn, priv } = tables[i];
+    const verdict = fn(ns, skb, hook, inDev, outDev, priv);
     if (verdict !== NF_ACCEPT) return verdict;
     if (isInitialized(conn, manip)) return NF_ACCEPT;
   }

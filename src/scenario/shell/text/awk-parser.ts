@@ -70,7 +70,8 @@ function tokenize(source: string): Token[] {
       last !== undefined &&
       (["number", "string", "name"].includes(last.kind) || [")", "]"].includes(last.text));
     let text: string | null;
-    if ((text = take(/^(?:\d+\.?\d*|\.\d+)/)) !== null) tokens.push({ kind: "number", text });
+    if ((text = take(/^(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?/)) !== null)
+      tokens.push({ kind: "number", text });
     else if ((text = take(/^"(?:[^"\\]|\\.)*"/s)) !== null) tokens.push({ kind: "string", text });
     else if (!operand && (text = take(/^\/(?:[^/\\\n]|\\.)*\//)) !== null)
       tokens.push({ kind: "regex", text });

@@ -94,7 +94,7 @@ class Awk {
 
   private print(format: boolean, args: readonly Expr[]): Flow {
     const words = args.map((arg) => toText(this.value(arg)));
-    if (format) this.out += formatOnce(words[0].replace(/\\/g, "\\\\"), words.slice(1)).text;
+    if (format) this.out += formatted(words);
     else if (words.length === 0) this.out += this.line + toText(this.variables.get("ORS")!);
     else this.out += words.join(toText(this.variables.get("OFS")!)) + toText(this.variables.get("ORS")!);
     return "on";
@@ -196,7 +196,7 @@ class Awk {
       );
     }
     if (name === "index") return text.indexOf(toText(values[1])) + 1;
-    if (name === "sprintf") return formatOnce(text.replace(/\\/g, "\\\\"), values.slice(1).map(toText)).text;
+    if (name === "sprintf") return formatted(values.map(toText));
     if (name === "split" && args[1]?.kind === "name") {
       const parts = splitFields(
         text,
@@ -243,6 +243,11 @@ function compare(op: string, left: Value, right: Value, asText: boolean): boolea
   if (op === "<=") return a <= b;
   return op === ">" ? a > b : a >= b;
 }
+
+/** printf and sprintf: integers are cut from numbers, and text that is none counts as 0. */
+const formatted = ([format, ...words]: readonly string[]): string =>
+  formatOnce(format.replace(/\\/g, "\\\\"), words, (word) => BigInt(Math.trunc(Number.parseFloat(word) || 0)))
+    .text;
 
 function splitFields(line: string, separator: string): string[] {
   if (line === "") return [];

@@ -22,14 +22,29 @@ const LONG = {
 
 const escapeRegex = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 
+/** PCRE as far as JavaScript's expressions are the same. */
+function perlRegex(pattern: string): string {
+  try {
+    return new RegExp(pattern).source;
+  } catch {
+    const text = /\[[^\]]*$/.test(pattern)
+      ? "missing terminating ] for character class"
+      : "missing closing parenthesis";
+    throw new UsageError(`grep: ${text}`, 2);
+  }
+}
+
 function compile(options: Options, patterns: readonly string[]): RegExp {
-  const extended = options.flags.has("E") || options.flags.has("P");
+  const perl = options.flags.has("P");
+  const extended = options.flags.has("E");
   const sources = patterns
     .flatMap((pattern) => pattern.split("\n"))
     .map((pattern) => {
       const source = options.flags.has("F")
         ? escapeRegex(pattern)
-        : posixRegex("grep", pattern, extended, "").source;
+        : perl
+          ? perlRegex(pattern)
+          : posixRegex("grep", pattern, extended, "").source;
       if (options.flags.has("x")) return `^(?:${source})$`;
       return options.flags.has("w") ? `(?<!\\w)(?:${source})(?!\\w)` : `(?:${source})`;
     });

@@ -1,6 +1,17 @@
 /** Utilities of coreutils 9.1 that choose and order lines: head, tail, wc, sort, uniq, cut, tr, tac, nl. */
+import type { ToolOutput } from "../../../tools/tool.ts";
 import { NotModelledError, UsageError } from "../../../util/errors.ts";
-import { getopt, joinLines, lastValue, linesOf, output, readAll, type Utility } from "./utility.ts";
+import {
+  getopt,
+  joinLines,
+  lastValue,
+  linesOf,
+  type Options,
+  output,
+  readAll,
+  type Utility,
+  type UtilityContext,
+} from "./utility.ts";
 
 /** `-5` is an old form of `-n 5`. */
 const oldCount = (argv: readonly string[]) =>
@@ -11,24 +22,40 @@ function countOf(name: string, text: string): number {
   return Number(text);
 }
 
+/** Runs `part` on each file by itself; from two files on each comes under its name. */
+function eachFile(
+  { operands, flags }: Options,
+  context: UtilityContext,
+  part: (text: string) => string,
+): ToolOutput {
+  if (operands.length < 2 || flags.has("q")) {
+    const texts = operands.length === 0 ? [context.stdin] : operands.map((path) => context.read(path));
+    return output(texts.map(part).join(""));
+  }
+  const title = (path: string) => `==> ${path === "-" ? "standard input" : path} <==\n`;
+  return output(operands.map((path) => title(path) + part(context.read(path))).join("\n"));
+}
+
 export const head: Utility = (argv, context) => {
   const options = getopt("head", oldCount(argv), "q", "nc", { "--lines": "n", "--bytes": "c" });
-  const text = readAll(options.operands, context);
   const bytes = lastValue(options, "c");
-  if (bytes !== undefined) return output(text.slice(0, countOf("head", bytes)));
-  return output(joinLines(linesOf(text).slice(0, countOf("head", lastValue(options, "n") ?? "10"))));
+  return eachFile(options, context, (text) => {
+    if (bytes !== undefined) return text.slice(0, countOf("head", bytes));
+    return joinLines(linesOf(text).slice(0, countOf("head", lastValue(options, "n") ?? "10")));
+  });
 };
 
 export const tail: Utility = (argv, context) => {
   const options = getopt("tail", oldCount(argv), "q", "nc", { "--lines": "n", "--bytes": "c" });
-  const text = readAll(options.operands, context);
   const bytes = lastValue(options, "c");
-  if (bytes !== undefined) return output(text.slice(-countOf("tail", bytes)));
-  const wanted = lastValue(options, "n") ?? "10";
-  const count = Math.abs(countOf("tail", wanted));
-  const lines = linesOf(text);
-  if (wanted.startsWith("+")) return output(joinLines(lines.slice(Math.max(0, count - 1))));
-  return output(joinLines(count === 0 ? [] : lines.slice(-count)));
+  return eachFile(options, context, (text) => {
+    if (bytes !== undefined) return text.slice(-countOf("tail", bytes));
+    const wanted = lastValue(options, "n") ?? "10";
+    const count = Math.abs(countOf("tail", wanted));
+    const lines = linesOf(text);
+    if (wanted.startsWith("+")) return joinLines(lines.slice(Math.max(0, count - 1)));
+    return joinLines(count === 0 ? [] : lines.slice(-count));
+  });
 };
 
 export const wc: Utility = (argv, context) => {

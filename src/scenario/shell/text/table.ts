@@ -6,7 +6,7 @@ import { cut, head, nl, sort, tac, tail, tr, uniq, wc } from "./lines.ts";
 import { sed } from "./sed.ts";
 import { bracket, test } from "./test.ts";
 import type { Utility } from "./utility.ts";
-import { basename, cat, column, dirname, echo, printf, seq, tee, yes } from "./words.ts";
+import { basename, cat, column, dirname, echo, seq, tee, yes } from "./words.ts";
 
 export const UTILITIES: ReadonlyMap<string, Utility> = new Map<string, Utility>([
   ["awk", awk],
@@ -29,7 +29,6 @@ export const UTILITIES: ReadonlyMap<string, Utility> = new Map<string, Utility>(
   ["cat", cat],
   ["tee", tee],
   ["echo", echo],
-  ["printf", printf],
   ["seq", seq],
   ["basename", basename],
   ["dirname", dirname],

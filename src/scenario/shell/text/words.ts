@@ -1,6 +1,6 @@
 /** Utilities that make text of their words: echo, printf, seq, basename, dirname; and cat, tee, column, yes. */
 import { NotModelledError, UsageError } from "../../../util/errors.ts";
-import { shellPrintf, unescapeText } from "./printf.ts";
+import { unescapeText } from "./printf.ts";
 import { joinLines, output, type Utility, type UtilityContext } from "./utility.ts";
 
 export const echo: Utility = (argv) => {
@@ -14,13 +14,6 @@ export const echo: Utility = (argv) => {
   }
   const text = argv.slice(from).join(" ");
   return output((escapes ? unescapeText(text) : text) + (newline ? "\n" : ""));
-};
-
-export const printf: Utility = (argv) => {
-  const words = argv[0] === "--" ? argv.slice(1) : argv;
-  if (words.length === 0) throw new UsageError("bash: printf: usage: printf [-v var] format [arguments]", 2);
-  if (words[0] === "-v") throw new NotModelledError("printf -v");
-  return output(shellPrintf(words[0], words.slice(1)));
 };
 
 /** All output stays in memory. */

@@ -15,7 +15,6 @@ import {
   type ServiceObject,
   stateRank,
   type TaskObject,
-  type VirtualIp,
 } from "../objects.ts";
 import type { Store } from "../store.ts";
 import { OrdinalSet, type Pool, type PredefinedPools, Subnet } from "./ipam.ts";
@@ -93,11 +92,12 @@ export class NetworkAllocator {
     const wanted = service.spec.endpointMode === "vip" ? this.serviceNetworks(service) : [];
     for (const vip of service.vips)
       if (!wanted.includes(vip.networkId)) this.releaseAddr(vip.networkId, vip.addr);
-    const vips: VirtualIp[] = [];
+    // What stays keeps its place; what is new comes behind it.
+    const vips = service.vips.filter((vip) => wanted.includes(vip.networkId));
+    const pin = this.pins.service(service.spec.name);
     for (const networkId of wanted) {
-      const kept = service.vips.find((vip) => vip.networkId === networkId);
-      const pin = this.pins.service(service.spec.name);
-      const addr = kept?.addr ?? this.takeAddr(networkId, pin, "vips", pin?.vips);
+      if (vips.some((vip) => vip.networkId === networkId)) continue;
+      const addr = this.takeAddr(networkId, pin, "vips", pin?.vips);
       if (addr !== null) vips.push({ networkId, addr });
     }
     service.vips = vips;

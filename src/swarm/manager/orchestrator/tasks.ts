@@ -1,6 +1,7 @@
 /** Making and ending tasks (swarmkit manager/orchestrator/task.go): shared by the orchestrators. */
 import type { Prng } from "../../../util/prng.ts";
 import { newId } from "../../ids.ts";
+import type { PinBook } from "../../pins.ts";
 import { type ServiceObject, stateRank, type TaskObject, type TaskState, unallocated } from "../objects.ts";
 import type { Store } from "../store.ts";
 
@@ -8,6 +9,9 @@ import type { Store } from "../store.ts";
 export interface OrchestratorContext {
   readonly store: Store;
   readonly prng: Prng;
+  /** Draws the order of the slots of an update. */
+  readonly updates: Prng;
+  readonly pins: PinBook;
   /** Calls the orchestrators again after a while. */
   later(delayNs: number, fn: () => void): void;
 }

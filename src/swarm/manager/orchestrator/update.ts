@@ -33,9 +33,7 @@ export class Updater {
     this.rollingBack = rollingBack;
     this.rollBack = rollBack;
     this.specVersion = service.specVersion;
-    this.dirty = context.store
-      .tasksOf(service.id)
-      .filter((task) => isLive(task) && !isCurrent(task, service));
+    this.dirty = slotOrder(context, service);
     this.total = this.dirty.length;
   }
 
@@ -157,4 +155,18 @@ export class Updater {
     };
     this.context.store.touch(service);
   }
+}
+
+/**
+ * The tasks to replace. Their slots come out of a map, so in any order; where the page pins in which order the new ones
+ * start, that is it.
+ */
+function slotOrder(context: OrchestratorContext, service: ServiceObject): TaskObject[] {
+  const { store, pins, updates } = context;
+  const place = ({ slot }: TaskObject): number => {
+    const generation = store.generationOf(service.id, slot) + 1;
+    return pins.task({ serviceName: service.spec.name, slot, generation })?.starts ?? Number.MAX_SAFE_INTEGER;
+  };
+  const dirty = store.tasksOf(service.id).filter((task) => isLive(task) && !isCurrent(task, service));
+  return updates.shuffle(dirty).sort((a, b) => place(a) - place(b));
 }

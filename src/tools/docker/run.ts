@@ -1,0 +1,172 @@
+/** docker run and create (cli/command/container/run.go, create.go). */
+import { type Co, KilledError, sleep } from "../../host/process.ts";
+import type { Container } from "../../swarm/container.ts";
+import { DockerError } from "../../swarm/docker-error.ts";
+import { withTag } from "../../swarm/images.ts";
+import type { PortConfig } from "../../swarm/manager/objects.ts";
+import { startPlain } from "../../swarm/plain-container.ts";
+import { UsageError } from "../../util/errors.ts";
+import type { ToolOutput } from "../tool.ts";
+import { type DockerCommand, type DockerContext, failed, labelMap, ok } from "./command.ts";
+import { START_NS } from "./container-life.ts";
+import type { Flags } from "./flags.ts";
+import { checkVolumes, Foreground } from "./foreground.ts";
+import { checkTold, LogReader } from "./logs.ts";
+import { randomName } from "./names.ts";
+import { networkRequest } from "./network-connect.ts";
+import { parsePort } from "./port-option.ts";
+
+const FAILED = 125;
+const NOT_FOUND = 127;
+
+const CREATE_FLAGS = [
+  "interactive,i",
+  "tty,t",
+  "rm",
+  "name=",
+  "publish,p=",
+  "network=",
+  "net=",
+  "env,e=",
+  "label,l=",
+  "hostname,h=",
+  "restart=",
+  "privileged",
+  "volume,v=",
+  "mount=!",
+  "link=!",
+  "ip=",
+  "network-alias=",
+  "net-alias=",
+  "publish-all,P!",
+  "entrypoint=!",
+] as const;
+
+type Verb = "run" | "create";
+
+/** A refusal of the daemon: `docker create` gives it as it is, `docker run` in words of its own. */
+function refusal(verb: Verb, message: string): ToolOutput {
+  const text = `Error response from daemon: ${message}`;
+  return verb === "create" ? failed(text) : failed(`docker: ${text}.\nSee 'docker run --help'.`, FAILED);
+}
+
+/** The values of `--publish`, in the order of the ports' names; those with `=` as `published:target/protocol`. */
+function portsOf(flags: Flags, verb: Verb): PortConfig[] {
+  const refuse = (why: string): UsageError =>
+    new UsageError(`docker: ${why}.\nSee 'docker ${verb} --help'.\n`, FAILED);
+  const portName = ({ targetPort, protocol }: PortConfig): string => `${targetPort}/${protocol}`;
+  return flags
+    .list("publish")
+    .map((text) => (text.includes("=") ? shortForm(text, refuse) : text))
+    .flatMap((text) => parsePort(text, refuse))
+    .map((port) => ({ ...port, mode: "host" as const }))
+    .sort((a, b) => (portName(a) < portName(b) ? -1 : 1));
+}
+
+function shortForm(text: string, refuse: (why: string) => UsageError): string {
+  const values = new Map([["protocol", "tcp"]]);
+  for (const field of text.split(",")) {
+    const [key, value] = field.split("=");
+    if (value === undefined)
+      throw refuse(`invalid publish opts format (should be name=value but got '${field}')`);
+    values.set(key, value);
+  }
+  return `${values.get("published") ?? ""}:${values.get("target") ?? ""}/${values.get("protocol")}`;
+}
+
+/** The container that the words describe, or what is said instead. */
+function createContainer(flags: Flags, { engine }: DockerContext, verb: Verb): Container | ToolOutput {
+  const [image, ...command] = flags.args;
+  const hostPorts = portsOf(flags, verb);
+  const spec = engine.findImage(image);
+  if (spec === null) {
+    const denied = `pull access denied for ${image}, repository does not exist or may require 'docker login': denied: requested access to the resource is denied`;
+    const output = refusal(verb, denied);
+    return { ...output, stderr: `Unable to find image '${withTag(image)}' locally\n${output.stderr}` };
+  }
+  checkVolumes(flags);
+  const request = networkRequest(flags, flags.get("network", flags.get("net", "bridge")));
+  const name = flags.get("name", randomName(engine.prng));
+  const taken = engine.findContainer(name);
+  if (taken !== null && taken.name === name)
+    return refusal(
+      verb,
+      `Conflict. The container name "/${name}" is already in use by container "${taken.id}". You have to remove (or rename) that container to be able to reuse that name`,
+    );
+  const container = engine.createContainer({
+    name,
+    named: flags.has("name"),
+    image,
+    spec,
+    command,
+    env: flags.list("env"),
+    hostname: flags.get("hostname"),
+    labels: labelMap(flags.list("label")),
+    nsName: name,
+    hostPorts,
+    autoRemove: flags.on("rm"),
+  });
+  container.networkNames = [request.target];
+  container.requests = [request];
+  return container;
+}
+
+export const create: DockerCommand = {
+  path: "docker create",
+  usage: "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+  short: "Create a new container",
+  flags: CREATE_FLAGS,
+  min: 1,
+  max: -1,
+  stopAtArgument: true,
+  run(flags, context): ToolOutput {
+    const made = createContainer(flags, context, "create");
+    return "stdout" in made ? made : ok(`${made.id}\n`);
+  },
+};
+
+export const run: DockerCommand = {
+  path: "docker run",
+  usage: "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+  short: "Run a command in a new container",
+  flags: ["detach,d", ...CREATE_FLAGS],
+  min: 1,
+  max: -1,
+  stopAtArgument: true,
+  *run(flags, context): Co<ToolOutput> {
+    const { engine } = context;
+    const container = createContainer(flags, context, "run");
+    if ("stdout" in container) return container;
+    const { spec, command, autoRemove } = container.options;
+    const detached = flags.on("detach");
+    const isServer = command.length === 0 && spec.http + spec.udpEcho > 0;
+    if (!detached && isServer) checkTold(container.options.image, spec.quiet);
+    const foreground = detached || isServer ? null : new Foreground();
+    if (foreground !== null) container.attachedMain = () => foreground.main();
+    yield* sleep(START_NS);
+    try {
+      yield* startPlain(engine, container);
+    } catch (error) {
+      if (!(error instanceof DockerError)) throw error;
+      if (autoRemove) engine.removeContainer(container);
+      const id = detached ? `${container.id}\n` : "";
+      const status = /executable file not found|no such file/.test(error.message) ? NOT_FOUND : FAILED;
+      return failed(`docker: Error response from daemon: ${error.message}.`, status, id);
+    }
+    if (detached) return ok(`${container.id}\n`);
+    if (foreground !== null) return yield* foreground.run(container, context);
+    return yield* watch(container, context);
+  },
+};
+
+/** Stays with a server until it ends; a signal to the client is one to the server. */
+function* watch(container: Container, { tool }: DockerContext): Co<ToolOutput> {
+  const reader = new LogReader(container.log, tool);
+  try {
+    yield* reader.follow(container);
+  } catch (error) {
+    if (error instanceof KilledError) container.kill(error.signal);
+    throw error;
+  }
+  return { stdout: "", stderr: "", status: container.exitCode };
+}
