@@ -9,11 +9,13 @@ export const IPPROTO_IGMP = 2;
 export const IPPROTO_IPIP = 4;
 export const IPPROTO_TCP = 6;
 export const IPPROTO_UDP = 17;
+export const IPPROTO_DCCP = 33;
 export const IPPROTO_GRE = 47;
 export const IPPROTO_ESP = 50;
 export const IPPROTO_AH = 51;
 export const IPPROTO_ICMPV6 = 58;
 export const IPPROTO_SCTP = 132;
+export const IPPROTO_UDPLITE = 136;
 export const IPPROTO_RAW = 255;
 
 /** Bits of the flags and offset field. */
@@ -185,6 +187,6 @@ export function l4ChecksumOk(
 ): boolean {
   const protocol = ipProtocol(view, ipOff);
   if (l4CheckOff(protocol) < 0) return true;
-  if (protocol === IPPROTO_UDP && view.getUint16(l4Off + 6) === 0) return true;
+  if (protocol === IPPROTO_UDP && l4Len >= 8 && view.getUint16(l4Off + 6) === 0) return true;
   return csumFold(csumPartial(view, l4Off, l4Len, l4StartSum(view, ipOff, protocol, l4Len))) === 0;
 }

@@ -22,7 +22,11 @@ export interface Difference {
   readonly text: string;
 }
 
-/** Ports and ICMP ids in the frames of the stations, and every number of five digits or less in the rules. */
+/** A number of five digits or less. The ports of a translated source are drawn, unless the station's own will do. */
+const NUMBER = /\b(\d{1,5})\b/g;
+const DRAWN = /--to-source \S+/g;
+
+/** Ports and ICMP ids in the frames of the stations, and every number of the rules that is not drawn from. */
 function knownPorts(one: Case): Set<number> {
   const known = new Set<number>(one.listeners.map(({ port }) => port));
   for (const { frame } of one.steps) {
@@ -37,7 +41,7 @@ function knownPorts(one: Case): Set<number> {
     known.add(get16(bytes, l4 + 2));
   }
   for (const { run } of [...one.setup, ...one.rules])
-    for (const [, number] of run.matchAll(/\b(\d{1,5})\b/g)) known.add(Number(number));
+    for (const [, number] of run.replace(DRAWN, "").matchAll(NUMBER)) known.add(Number(number));
   return known;
 }
 
@@ -51,10 +55,15 @@ function knownIds(one: Case): Set<number> {
   return known;
 }
 
-/** The first difference, null when there is none. */
+/** The first difference, null when there is none that is not chance. */
 export function firstDifference(one: Case, truth: Observation, mesh: Observation): Difference | null {
   if (mesh.failure !== null) return { where: "meshwire breaks off", text: mesh.failure };
   const masks = new Masks(knownPorts(one), knownIds(one));
+  const found = differenceUnder(masks, one, truth, mesh);
+  return masks.collided ? null : found;
+}
+
+function differenceUnder(masks: Masks, one: Case, truth: Observation, mesh: Observation): Difference | null {
   for (let step = 0; step < one.steps.length; step++) {
     for (const ns of allNamespaces(one)) {
       const of = (side: Observation): Seen[] => side.frames[step].filter((frame) => frame.ns === ns);

@@ -52,6 +52,10 @@ export class Masks {
   private readonly renamed = new Map<number, number>();
   /** Source ports of VXLAN, `FLOW PORT` on one side -> port on the other. */
   private readonly flowPorts = new Map<string, number>();
+  /** `SIDE PORT` -> the flow that it belongs to. */
+  private readonly portFlows = new Map<string, string>();
+  /** Two flows have one source port by chance: connection tracking takes them for one connection. */
+  collided = false;
   private readonly ids = new Map<string, number>();
   private readonly sequenceShifts = new Set<number>();
   private readonly knownPorts: ReadonlySet<number>;
@@ -216,11 +220,19 @@ export class Masks {
     const meshPort = get16(this.mesh, off);
     if (port === meshPort || this.knownPorts.has(port) || this.knownPorts.has(meshPort)) return;
     const flow = flowOf(this.mesh, off + UDP_HLEN + VXLAN_HLEN);
+    this.noteFlow(`real ${port}`, flow);
+    this.noteFlow(`mesh ${meshPort}`, flow);
     if (!this.rename16(this.flowPorts, `real ${flow} ${port}`, meshPort)) return;
     if (!this.rename16(this.flowPorts, `mesh ${flow} ${meshPort}`, port)) return;
     if (!this.ports.has(port)) this.ports.set(port, meshPort);
     if (!this.renamed.has(meshPort)) this.renamed.set(meshPort, port);
     this.write(off, meshPort, covers);
+  }
+
+  private noteFlow(port: string, flow: string): void {
+    const known = this.portFlows.get(port) ?? flow;
+    this.portFlows.set(port, known);
+    if (known !== flow) this.collided = true;
   }
 
   private mayRename(port: number, meshPort: number): boolean {
@@ -266,9 +278,19 @@ export class Masks {
   }
 }
 
-/** Protocol and addresses of the frame at `off`, the same in both directions. */
+/**
+ * What the frame at `off` has that the hash of its flow goes by, the same in both directions: protocol and addresses; of a
+ * tagged one the first bytes of what follows the tags (src/net/core/flow-dissector.ts says why).
+ */
 function flowOf(bytes: Bytes, off: number): string {
-  const ip = off + ETH_HLEN;
-  if (get16(bytes, off + 12) !== ETH_P_IP) return "other";
+  const type = get16(bytes, off + 12);
+  let ip = off + ETH_HLEN;
+  while (isTag(get16(bytes, ip - 2)) && ip + 4 <= bytes.length) ip += 4;
+  if (isTag(type)) return [type, ...bytes.subarray(ip, ip + 4)].join(".");
+  if (type !== ETH_P_IP) return "other";
   return [bytes[ip + 9], ...[get32(bytes, ip + 12), get32(bytes, ip + 16)].sort()].join(".");
+}
+
+function isTag(type: number): boolean {
+  return type === 0x8100 || type === 0x88a8;
 }

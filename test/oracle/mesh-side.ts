@@ -12,10 +12,12 @@ import { serverProgram } from "./mesh-server.ts";
 import type { Seen, Side } from "./side.ts";
 
 const MACHINE = "m";
-/** Virtual time that a frame gets to come to rest: about what it takes in reality, far below every timer and rate limit. */
+/** Virtual time that a frame gets to come to rest at least: about what it takes in reality, far below every rate limit. */
 const STEP_NS = 200 * US;
 /** The same where servers wake up and answer. */
-const SERVED_STEP_NS = 1 * MS;
+const SERVED_STEP_NS = 500 * US;
+/** And at most, however long the real machine was busy with something else. */
+const LONGEST_STEP_NS = 5 * MS;
 const DRAIN_NS = 60_000 * MS;
 
 const SPEC: Omit<LabSpec, "seed"> = {
@@ -56,12 +58,16 @@ export class MeshSide implements Side {
   private readonly world: NetNs;
   private readonly serves: boolean;
   private readonly stepNs: number;
+  private readonly gapsMs: readonly number[];
+  private injected = 0;
   private readonly seen: Seen[] = [];
 
-  constructor(one: Case, seed: number) {
+  /** `gapsMs`: how long the other side took for each frame; sequence numbers of TCP go by the clock. */
+  constructor(one: Case, seed: number, gapsMs: readonly number[] = []) {
     this.live = new LiveLab({ ...SPEC, seed }, new Map(), false);
     this.serves = one.listeners.length > 0;
     this.stepNs = one.listeners.some(({ does }) => does !== undefined) ? SERVED_STEP_NS : STEP_NS;
+    this.gapsMs = gapsMs;
     const machine = this.live.lab.machine(MACHINE);
     machine.kernel.bridgeNetfilter = true;
     for (const name of allNamespaces(one)) this.run({ ns: "host", run: `ip netns add ${name}` });
@@ -79,7 +85,8 @@ export class MeshSide implements Side {
     const skb = lab.pool.from(frame);
     skb.dev = this.world.device(devName)!;
     devQueueXmit(skb);
-    lab.wait(this.stepNs);
+    const gapNs = Math.round((this.gapsMs[this.injected++] ?? 0) * MS);
+    lab.wait(Math.min(Math.max(this.stepNs, gapNs), LONGEST_STEP_NS));
   }
 
   rest(ms: number): void {

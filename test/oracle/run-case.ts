@@ -34,11 +34,13 @@ const BEFORE_TEXT_MS = 12;
 
 export const QUESTIONS = ["iptables-save -c", "conntrack -L 2>/dev/null", "ip neigh show", "ip -s link show"];
 
-/** What was seen in the steps, how many frames were sent, and how long the steps took. */
+/** What was seen in the steps, how many frames were sent, and how long it took. */
 export interface Driven {
   readonly frames: Seen[][];
   readonly sent: number;
   readonly stepsMs: number;
+  /** Time from each frame that was sent to the next, without the rests between. */
+  readonly gapsMs: readonly number[];
 }
 
 /** What a comparison showed. */
@@ -51,27 +53,56 @@ export interface Comparison {
 export function drive(one: Case, side: Side): Driven {
   const started = performance.now();
   const peers = new Peers(one);
+  const watch = new Watch(side);
   const frames: Seen[][] = [];
   for (const step of one.steps) {
-    if (step.restMs !== undefined) side.rest(step.restMs);
+    if (step.restMs !== undefined) watch.rest(step.restMs);
     const first = sendingOf(step, peers);
-    const seen = exchange(side, peers, first === null ? [] : [first]);
+    const seen = exchange(watch, peers, first === null ? [] : [first]);
     if (one.pauseMs !== undefined) {
-      side.rest(one.pauseMs);
-      seen.push(...exchange(side, peers, []));
+      watch.rest(one.pauseMs);
+      seen.push(...exchange(watch, peers, []));
     }
     frames.push(seen);
   }
   const stepsMs = performance.now() - started;
   if (one.afterMs !== undefined) {
-    side.rest(one.afterMs);
-    frames.at(-1)?.push(...exchange(side, peers, []));
+    watch.rest(one.afterMs);
+    frames.at(-1)?.push(...exchange(watch, peers, []));
   }
-  return { frames, sent: peers.sent, stepsMs };
+  return { frames, sent: peers.sent, stepsMs, gapsMs: watch.gapsMs };
+}
+
+/** Drives a side by the clock on the wall. */
+class Watch {
+  readonly gapsMs: number[] = [];
+  private readonly side: Side;
+  private since = 0;
+
+  constructor(side: Side) {
+    this.side = side;
+  }
+
+  inject(dev: string, frame: Uint8Array): void {
+    const now = performance.now();
+    if (this.since > 0) this.gapsMs.push(now - this.since);
+    this.since = now;
+    this.side.inject(dev, frame);
+  }
+
+  rest(ms: number): void {
+    const before = performance.now();
+    this.side.rest(ms);
+    if (this.since > 0) this.since += performance.now() - before;
+  }
+
+  collect(): Seen[] {
+    return this.side.collect();
+  }
 }
 
 /** Sends frames, and the ARP answers to what comes back. */
-function exchange(side: Side, peers: Peers, sendings: readonly Sending[]): Seen[] {
+function exchange(side: Watch, peers: Peers, sendings: readonly Sending[]): Seen[] {
   const seen: Seen[] = [];
   let due = sendings;
   for (let round = 0; round < MAX_ROUNDS; round++) {
@@ -102,7 +133,7 @@ function askAll(one: Case, side: Side): Map<string, string> {
   return texts;
 }
 
-function observeReal(one: Case): Observation {
+function observeReal(one: Case): Observation & Driven {
   const side = new RealSide(one);
   try {
     const start = performance.now();
@@ -119,15 +150,16 @@ function observeReal(one: Case): Observation {
   }
 }
 
-function observeMesh(one: Case, seed: number): Observation {
+function observeMesh(one: Case, seed: number, gapsMs: readonly number[]): Observation {
   try {
-    const side = new MeshSide(one, seed);
+    const side = new MeshSide(one, seed, gapsMs);
     const seen = drive(one, side);
     const texts = askAll(one, side);
     side.close();
     return { ...seen, texts, failure: null };
   } catch (error) {
-    return { frames: [], sent: 0, texts: new Map(), failure: (error as Error).stack ?? String(error) };
+    const failure = (error as Error).stack ?? String(error);
+    return { frames: [], sent: 0, texts: new Map(), failure };
   }
 }
 
@@ -145,7 +177,10 @@ export function runOnce(one: Case, seed: number): Comparison {
   for (let attempt = 1; ; attempt++) {
     try {
       const real = observeReal(one);
-      return { frames: real.sent, difference: firstDifference(one, real, observeMesh(one, seed)) };
+      return {
+        frames: real.sent,
+        difference: firstDifference(one, real, observeMesh(one, seed, real.gapsMs)),
+      };
     } catch (error) {
       if (!(error instanceof TooSlowError) || attempt === ATTEMPTS) throw error;
     }

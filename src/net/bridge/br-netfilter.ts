@@ -3,7 +3,7 @@
  * bridge, with the bridge as device and the ports beside it. PRE_ROUTING runs at the port, before the bridge decides.
  */
 import { SysError } from "../../util/errors.ts";
-import { setEthDst } from "../../wire/ethernet.ts";
+import { ETH_P_8021Q, setEthDst } from "../../wire/ethernet.ts";
 import { ipChecksumOk, ipDaddr, ipHeaderLen, ipTotLen, ipVersion } from "../../wire/ipv4.ts";
 import { ETH_HLEN, ETH_P_IP } from "../core/dev.ts";
 import { DROP } from "../core/drop-reason.ts";
@@ -21,6 +21,7 @@ import {
 import type { NetNs } from "../core/net-ns.ts";
 import { nfBridgeOf } from "../core/nf-bridge.ts";
 import { IP_CT_NEW, PACKET_HOST, PACKET_OTHERHOST, type Skb } from "../core/skb.ts";
+import { VLAN_HLEN } from "../core/vlan.ts";
 import { NUD_CONNECTED, neighCreate, neighOutput } from "../ipv4/neighbour.ts";
 import { ipRouteInput } from "../ipv4/route.ts";
 import { nfConntrackConfirm } from "../netfilter/conntrack/conntrack-core.ts";
@@ -114,11 +115,15 @@ function isFilteredIp(ns: NetNs, skb: Skb): boolean {
 
 /**
  * A frame came in by `from`; `data` behind the Ethernet header (br_nf_pre_routing). The port that it came in by, that of the
- * first fragment when it was put together: the bridge goes on with it. Null: it is gone.
+ * first fragment when it was put together: the bridge goes on with it. Null: it is gone, as is one whose next tag is cut.
  */
 export function brNfPreRouting(skb: Skb, from: BridgePort): BridgePort | null {
   const bridge = from.br.dev;
   const { ns } = bridge;
+  if (skb.protocol === ETH_P_8021Q && skb.length < VLAN_HLEN) {
+    skb.drop(DROP.PKT_TOO_SMALL);
+    return null;
+  }
   if (bridgeNfOf(ns).callIptables === 0 || !isFilteredIp(ns, skb)) return from;
   if (!brValidateIpv4(skb)) {
     skb.drop(DROP.IP_HDR);

@@ -7,16 +7,21 @@ import { hash4 } from "../../util/hash.ts";
 import {
   IP_MF,
   IP_OFFSET,
+  IPPROTO_AH,
+  IPPROTO_DCCP,
+  IPPROTO_ESP,
+  IPPROTO_IPIP,
   IPPROTO_SCTP,
   IPPROTO_TCP,
   IPPROTO_UDP,
+  IPPROTO_UDPLITE,
   ipDaddr,
   ipFragOff,
   ipHeaderLen,
   ipProtocol,
   ipSaddr,
 } from "../../wire/ipv4.ts";
-import { ETH_HLEN, ETH_P_IP } from "./dev.ts";
+import { ETH_P_IP } from "./dev.ts";
 import type { Skb } from "./skb.ts";
 import { skbSockHash } from "./skb-scrub.ts";
 import { isVlanProtocol, VLAN_HLEN } from "./vlan.ts";
@@ -25,36 +30,61 @@ const IP_HLEN = 20;
 /** A tag without its drop eligible bit. */
 const VLAN_KEY = 0xefff;
 
-/** The hash of the frame at `ethOff`: that of the sending socket when the packet has one, else of its headers; never 0. */
-export function skbGetHash(skb: Skb, ethOff: number, key: number): number {
+/**
+ * The hash of a frame with the Ethernet type `type` and its network header at `skb.netOff`: that of the sending socket when
+ * the packet has one, else of its headers; never 0. A tag is looked for at the network header, even where the one that the
+ * type tells of stands in front of it: of such a frame the first bytes of the IP header are taken for the tag.
+ */
+export function skbGetHash(skb: Skb, type: number, key: number): number {
   const sock = skbSockHash(skb);
   if (sock !== 0) return sock;
-  const { view } = skb;
-  let type = view.getUint16(ethOff + 12);
-  let off = ethOff + ETH_HLEN;
-  const seed = isVlanProtocol(type) && skb.tail >= off + VLAN_HLEN ? vlanSeed(view, off, key) : key;
-  while (isVlanProtocol(type) && skb.tail >= off + VLAN_HLEN) {
-    type = view.getUint16(off + 2);
+  const { view, tail } = skb;
+  let off = skb.netOff;
+  let proto = type;
+  let seed = key;
+  if (isVlanProtocol(proto) && tail >= off + VLAN_HLEN)
+    seed = hash4(proto, view.getUint16(off) & VLAN_KEY, view.getUint16(off + 2), 0, key);
+  while (isVlanProtocol(proto) && tail >= off + VLAN_HLEN) {
+    proto = view.getUint16(off + 2);
     off += VLAN_HLEN;
   }
-  if (type !== ETH_P_IP || skb.tail < off + IP_HLEN) return hash4(type, 0, 0, 0, seed) || 1;
+  return (proto === ETH_P_IP ? hashIp(skb, off, seed) : hash4(proto, 0, 0, 0, seed)) || 1;
+}
+
+/** The hash of an IP packet: of the innermost one, where it is IP in IP. */
+function hashIp(skb: Skb, off: number, seed: number): number {
+  const { view, tail } = skb;
+  if (tail < off + IP_HLEN || ipHeaderLen(view, off) < IP_HLEN) return hash4(ETH_P_IP, 0, 0, 0, seed);
   const protocol = ipProtocol(view, off);
+  const l4 = off + ipHeaderLen(view, off);
   let ports = 0;
-  const hasPorts = protocol === IPPROTO_TCP || protocol === IPPROTO_UDP || protocol === IPPROTO_SCTP;
-  if (hasPorts && (ipFragOff(view, off) & (IP_MF | IP_OFFSET)) === 0) {
-    const l4 = off + ipHeaderLen(view, off);
-    if (skb.tail >= l4 + 4) ports = canonicalPorts(view.getUint16(l4), view.getUint16(l4 + 2));
+  if ((ipFragOff(view, off) & (IP_MF | IP_OFFSET)) === 0) {
+    if (protocol === IPPROTO_IPIP && tail >= l4 + IP_HLEN) return hashIp(skb, l4, seed);
+    const at = portsOffset(protocol, l4);
+    if (at >= 0 && tail >= at + 4) ports = canonicalPorts(view.getUint16(at), view.getUint16(at + 2));
   }
   const saddr = ipSaddr(view, off);
   const daddr = ipDaddr(view, off);
   const low = daddr >>> 0 < saddr >>> 0 ? daddr : saddr;
   const high = low === saddr ? daddr : saddr;
-  return hash4(low, high, ports, protocol, seed) || 1;
+  return hash4(low, high, ports, protocol, seed);
 }
 
-/** The outermost VLAN tag is part of the flow (FLOW_DISSECTOR_KEY_VLAN): its type, VLAN and priority, and what follows it. */
-function vlanSeed(view: DataView, off: number, key: number): number {
-  return hash4(view.getUint16(off - 2), view.getUint16(off) & VLAN_KEY, view.getUint16(off + 2), 0, key);
+/** Where a transport header at `l4` has the four bytes that tell its flows apart (proto_ports_offset); -1: it has none. */
+function portsOffset(protocol: number, l4: number): number {
+  switch (protocol) {
+    case IPPROTO_TCP:
+    case IPPROTO_UDP:
+    case IPPROTO_SCTP:
+    case IPPROTO_DCCP:
+    case IPPROTO_UDPLITE:
+    case IPPROTO_ESP:
+      return l4;
+    case IPPROTO_AH:
+      return l4 + 4;
+    default:
+      return -1;
+  }
 }
 
 function canonicalPorts(a: number, b: number): number {
@@ -65,8 +95,8 @@ function canonicalPorts(a: number, b: number): number {
  * The outer UDP source port of a tunnelled frame (udp_flow_src_port in include/net/udp.h): the flow's hash mapped to
  * `min` <= port < `max`.
  */
-export function udpFlowSrcPort(skb: Skb, ethOff: number, key: number, min: number, max: number): number {
-  const hash = skbGetHash(skb, ethOff, key);
+export function udpFlowSrcPort(skb: Skb, type: number, key: number, min: number, max: number): number {
+  const hash = skbGetHash(skb, type, key);
   const spread = (hash ^ (hash << 16)) >>> 0;
   return min + Math.floor((spread * (max - min)) / 0x1_0000_0000);
 }

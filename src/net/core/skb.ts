@@ -164,7 +164,7 @@ export class Skb {
   }
 
   /**
-   * The bytes up to the offset `end` come to lie in one piece, to be written to (skb_ensure_writable): what they reach
+   * The bytes up to the offset `end` come to lie in one piece (pskb_may_pull, skb_ensure_writable): what they reach
    * into of {@link fragList}, whose data begins at `l4Off`, moves to its first fragment.
    */
   ensureWritable(l4Off: number, end: number): void {

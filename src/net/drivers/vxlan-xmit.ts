@@ -118,9 +118,10 @@ function arpReply(vxlan: VxlanDev, request: Skb, off: number, target: number): v
 /** Wraps a frame up for one VTEP and sends it in the underlay. Takes the packet. */
 function vxlanXmitOne(vxlan: VxlanDev, skb: Skb, rdst: VxlanRdst): void {
   const { dev, cfg, net } = vxlan;
-  if (rdst.ip === 0) {
+  const whole = vlanInetPrepare(skb);
+  if (!whole || rdst.ip === 0) {
     dev.txDropped++;
-    skb.drop(DROP.VXLAN_NO_REMOTE);
+    skb.drop(whole ? DROP.VXLAN_NO_REMOTE : DROP.PKT_TOO_SMALL);
     return;
   }
   const dst = ipRouteOutput(net, rdst.ip, cfg.local, 0, skb.mark);
@@ -161,9 +162,10 @@ function vxlanBuildSkb(vxlan: VxlanDev, skb: Skb, rdst: VxlanRdst, dst: Dst): vo
   const ranged = cfg.portMin < cfg.portMax;
   const min = ranged ? cfg.portMin : ipv4.localPortRange[0];
   const max = ranged ? cfg.portMax : ipv4.localPortRange[1];
-  const srcPort = udpFlowSrcPort(skb, inner, net.kernel.hashKey, min, max);
-  const macLen = innerMacLen(skb, inner);
-  const innerTos = view.getUint16(inner + macLen - 2) === ETH_P_IP ? ipTos(view, inner + macLen) : 0;
+  const srcPort = udpFlowSrcPort(skb, view.getUint16(inner + 12), net.kernel.hashKey, min, max);
+  const { netOff } = skb;
+  const macLen = netOff - inner;
+  const innerTos = view.getUint16(netOff - 2) === ETH_P_IP ? ipTos(view, netOff) : 0;
   const df = cfg.df === VXLAN_DF_INHERIT ? innerDf(skb, inner) : cfg.df === VXLAN_DF_SET;
   const tos = ipTunnelEcnEncap(cfg.tos === 1 ? innerTos : cfg.tos, innerTos);
   const ttl = cfg.ttl === 0 ? ipv4Of(net).defaultTtl : cfg.ttl;
@@ -195,11 +197,13 @@ function vxlanBuildSkb(vxlan: VxlanDev, skb: Skb, rdst: VxlanRdst, dst: Dst): vo
   else dev.txDropped++;
 }
 
-/** Bytes of the inner Ethernet header with its VLAN tags. */
-function innerMacLen({ view, tail }: Skb, inner: number): number {
-  let off = inner + ETH_HLEN;
+/** Puts the network header behind all tags (skb_vlan_inet_prepare). False: an IP header does not follow whole. */
+function vlanInetPrepare(skb: Skb): boolean {
+  const { view, tail } = skb;
+  let off = skb.data + ETH_HLEN;
   while (isVlanProtocol(view.getUint16(off - 2)) && off + VLAN_HLEN <= tail) off += VLAN_HLEN;
-  return off - inner;
+  skb.netOff = off;
+  return view.getUint16(off - 2) !== ETH_P_IP || off + IP_HLEN <= tail;
 }
 
 function innerDf({ view }: Skb, inner: number): boolean {

@@ -9,12 +9,14 @@ import {
 } from "../../wire/icmp.ts";
 import {
   IPPROTO_ESP,
+  IPPROTO_TCP,
   ipChecksumOk,
   ipHeaderLen,
   ipIsFragment,
   ipProtocol,
   ipTotLen,
 } from "../../wire/ipv4.ts";
+import { TCP_HLEN } from "../../wire/tcp.ts";
 import { DROP } from "../core/drop-reason.ts";
 import {
   RTN_BLACKHOLE,
@@ -26,7 +28,7 @@ import {
 } from "../core/dst.ts";
 import { NF_ACCEPT, NF_INET_LOCAL_IN, NF_INET_PRE_ROUTING, nfHook } from "../core/hooks.ts";
 import type { NetDevice } from "../core/net-device.ts";
-import { PACKET_BROADCAST, PACKET_MULTICAST, PACKET_OTHERHOST, type Skb } from "../core/skb.ts";
+import { PACKET_BROADCAST, PACKET_HOST, PACKET_MULTICAST, PACKET_OTHERHOST, type Skb } from "../core/skb.ts";
 import { icmpSend } from "./icmp.ts";
 import { inDevOf } from "./in-device.ts";
 import { ipForward } from "./ip-forward.ts";
@@ -34,6 +36,7 @@ import { IP_DEFRAG_LOCAL_DELIVER, ipDefrag } from "./ip-fragment.ts";
 import { ipRcvOptions } from "./ip-options-rcv.ts";
 import { ipv4Of } from "./ipv4-net.ts";
 import { ipRouteInput } from "./route.ts";
+import { tcpOf } from "./tcp-net.ts";
 
 const IP_HLEN = 20;
 
@@ -79,6 +82,7 @@ export function ipRcv(skb: Skb, dev: NetDevice): void {
 export function ipRcvFinish(skb: Skb): void {
   const dev = skb.dev!;
   if (skb.dst === null) {
+    if (skb.fragList !== null) earlyDemux(skb, dev);
     const reason = ipRouteInput(dev.ns, skb, dev);
     if (reason !== 0) {
       skb.drop(reason);
@@ -101,6 +105,21 @@ export function ipRcvFinish(skb: Skb): void {
     }
   }
   dstInput(skb);
+}
+
+/**
+ * Before a packet is routed its socket is looked for: a reassembled one then has its TCP header in one piece, and leaves in
+ * pieces of another size where it came in smaller ones (tcp_v4_early_demux).
+ */
+function earlyDemux(skb: Skb, dev: NetDevice): void {
+  if (
+    ipv4Of(dev.ns).sysctls.ipEarlyDemux === 0 ||
+    tcpOf(dev.ns).earlyDemux === 0 ||
+    skb.pktType !== PACKET_HOST
+  )
+    return;
+  if (ipProtocol(skb.view, skb.netOff) === IPPROTO_TCP)
+    skb.ensureWritable(skb.transOff, skb.transOff + TCP_HLEN);
 }
 
 function isUnicastType(type: number): boolean {

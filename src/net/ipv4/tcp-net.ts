@@ -29,6 +29,7 @@ export class TcpNet {
   finTimeoutSec = 60;
   timestamps = 1;
   sack = 1;
+  earlyDemux = 1;
   dsack = 1;
   windowScaling = 1;
   moderateRcvbuf = 1;
@@ -206,6 +207,7 @@ export function tcpRegisterSysctls(ns: NetNs): void {
       "net.ipv4.tcp_fin_timeout": ["finTimeoutSec", 0, max],
       "net.ipv4.tcp_timestamps": ["timestamps", 0, 2],
       "net.ipv4.tcp_sack": ["sack", 0, 1],
+      "net.ipv4.tcp_early_demux": ["earlyDemux", 0, 255],
       "net.ipv4.tcp_dsack": ["dsack", 0, 1],
       "net.ipv4.tcp_window_scaling": ["windowScaling", 0, 1],
       "net.ipv4.tcp_moderate_rcvbuf": ["moderateRcvbuf", 0, 1],

@@ -80,7 +80,7 @@ export function tcpSendReply(
   const oif = to.boundDev === null ? 0 : to.boundDev.ifindex;
   const { opt } = to;
   const hop = ipOptionsHop(opt, to.daddr);
-  const dst = ipRouteOutput(ns, hop, to.saddr, oif, to.mark);
+  const dst = ipRouteOutput(ns, hop, to.saddr, oif, to.mark, to.tos);
   if (dst === null) return;
   const headerLen = TCP_HLEN + (options === null ? 0 : tcpOptionsLen(options));
   const skb = ns.kernel.pool.alloc(IP_HLEN + headerLen);

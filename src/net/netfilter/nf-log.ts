@@ -23,6 +23,7 @@ import {
   IPPROTO_ICMP,
   IPPROTO_TCP,
   IPPROTO_UDP,
+  IPPROTO_UDPLITE,
 } from "../../wire/ipv4.ts";
 import type { NetDevice } from "../core/net-device.ts";
 import type { NetNs } from "../core/net-ns.ts";
@@ -49,7 +50,6 @@ const TCP_FLAGS: readonly (readonly [number, string])[] = [
   [0x01, "FIN "],
 ];
 
-const IPPROTO_UDPLITE = 136;
 const ICMP_HLEN = 8;
 /** Least length of a message by type; errors must quote an IP header. */
 const ICMP_LENGTHS: Readonly<Record<number, number>> = {

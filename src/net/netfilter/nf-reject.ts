@@ -4,11 +4,13 @@ import { ICMP_DEST_UNREACH } from "../../wire/icmp.ts";
 import {
   IP_OFFSET,
   IPPROTO_AH,
+  IPPROTO_DCCP,
   IPPROTO_ESP,
   IPPROTO_GRE,
   IPPROTO_SCTP,
   IPPROTO_TCP,
   IPPROTO_UDP,
+  IPPROTO_UDPLITE,
   ipChecksumOk,
   ipChecksumSet,
   l4CheckOff,
@@ -16,6 +18,7 @@ import {
   l4ChecksumSet,
 } from "../../wire/ipv4.ts";
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../../wire/tcp.ts";
+import { UDP_HLEN } from "../../wire/udp.ts";
 import { devQueueXmit, ETH_HLEN, ETH_P_IP } from "../core/dev.ts";
 import { DROP } from "../core/drop-reason.ts";
 import { RTN_BROADCAST, RTN_MULTICAST } from "../core/dst.ts";
@@ -32,10 +35,10 @@ import {
 import { icmpSend } from "../ipv4/icmp.ts";
 import { ipBuildHeader, ipLocalOut, ipRouteMeHarder } from "../ipv4/ip-output.ts";
 import { ipv4Of } from "../ipv4/ipv4-net.ts";
+import { type Conn, IPS_FIXED_TIMEOUT, TCP_CONNTRACK_CLOSE } from "./conntrack/conn.ts";
+import { conntrackOf } from "./conntrack/conntrack-net.ts";
 import type { RejectWith } from "./rule-spec.ts";
 
-const IPPROTO_DCCP = 33;
-const IPPROTO_UDPLITE = 136;
 /** Protocols with other sums, or none, or over a part only (nf_reject_verify_csum). */
 const UNSUMMED: ReadonlySet<number> = new Set([
   IPPROTO_GRE,
@@ -80,7 +83,7 @@ function transportChecksumOk(skb: Skb, known: boolean): boolean {
   const proto = view.getUint8(data + 9);
   if (UNSUMMED.has(proto)) return true;
   const l4 = data + ((view.getUint8(data) & 0x0f) << 2);
-  if (proto === IPPROTO_UDP && view.getUint16(l4 + 6) === 0) return true;
+  if (proto === IPPROTO_UDP && skb.tail >= l4 + UDP_HLEN && view.getUint16(l4 + 6) === 0) return true;
   if (!ipChecksumOk(view, data)) return false;
   if (l4CheckOff(proto) < 0) return inetChecksum(view, l4, skb.tail - l4) === 0;
   return l4ChecksumOk(bytes, view, data, l4, skb.tail - l4);
@@ -109,6 +112,7 @@ function nfSendReset(ns: NetNs, old: Skb): void {
     return;
   }
   attachConnection(skb, old);
+  closeConnection(ns, old);
   if (nfBridgeOf(old) === null) ipLocalOut(ns, skb);
   else sendByBridgePort(skb, old);
 }
@@ -140,6 +144,21 @@ function attachConnection(skb: Skb, old: Skb): void {
   if (!hasConntrack(old)) return;
   skb.ct = old.ct;
   skb.ctInfo = old.ctInfo < IP_CT_ESTABLISHED_REPLY ? IP_CT_RELATED_REPLY : IP_CT_RELATED;
+}
+
+/**
+ * The connection of a refused segment is over (nf_conntrack_tcp_set_closing): its entry would not learn of a reset that
+ * belongs to it already.
+ */
+function closeConnection(ns: NetNs, old: Skb): void {
+  if (!hasConntrack(old)) return;
+  const conn = old.ct as Conn;
+  if (!conn.isConfirmed || conn.tcp === null) return;
+  const { state } = conn.tcp;
+  conn.tcp.state = TCP_CONNTRACK_CLOSE;
+  if (state === TCP_CONNTRACK_CLOSE || (conn.status & IPS_FIXED_TIMEOUT) !== 0) return;
+  const ct = conntrackOf(ns);
+  ct.refresh(conn, ct.tcpTimeouts[TCP_CONNTRACK_CLOSE]);
 }
 
 /** For a bridged packet: out of the port that it came in by, with its addresses turned round. */

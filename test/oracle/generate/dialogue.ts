@@ -37,8 +37,13 @@ const TOTAL = MOVES.reduce((sum, [weight]) => sum + weight, 0);
 /** The segments behind the SYN: the end of the handshake, then anything, most of it about the last packet that came. */
 export function dialogue(prng: Prng): Answer[] {
   const answers: Answer[] = [{ back: 0, ...plain("A") }];
-  for (let i = 2 + prng.below(12); i > 0; i--)
-    answers.push({ back: prng.below(12) === 0 ? 1 : 0, ...move(prng) });
+  let reopened = false;
+  for (let i = 2 + prng.below(12); i > 0; i--) {
+    const answer = { back: prng.below(12) === 0 ? 1 : 0, ...move(prng) };
+    // Later kernels than 6.1 answer an inexact reset also before the handshake is over.
+    answers.push(reopened && answer.flags === "R" ? { ...answer, shift: 0 } : answer);
+    reopened ||= answer.flags === "S";
+  }
   return answers;
 }
 
