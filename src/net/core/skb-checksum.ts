@@ -9,9 +9,10 @@ import type { Skb } from "./skb.ts";
 /** Whether the checksum of the TCP or UDP packet of `l4Len` bytes at `l4Off` is right; looks only when nobody has. */
 export function skbChecksumOk(skb: Skb, ipOff: number, l4Off: number, l4Len: number): boolean {
   if (skb.csumLevel > 0) return true;
-  if (!l4ChecksumOk(skb.bytes, skb.view, ipOff, l4Off, l4Len)) return false;
-  skb.csumLevel = 1;
-  return true;
+  const ok = l4ChecksumOk(skb.bytes, skb.view, ipOff, l4Off, l4Len);
+  if (ok) skb.csumLevel = 1;
+  else skb.csumValid = false;
+  return ok;
 }
 
 /** A tunnel header with a checksum of its own, right or none, came in front (skb_checksum_simple_validate's inverse). */

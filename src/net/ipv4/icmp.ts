@@ -49,7 +49,7 @@ import { ipSelectIdent } from "./ip-ident.ts";
 import { ipOptionsBuild, ipOptionsEcho, ipOptionsHop } from "./ip-options.ts";
 import { ipBuildHeader, ipLocalOut } from "./ip-output.ts";
 import { type Ipv4Net, ipv4Of } from "./ipv4-net.ts";
-import { ipRouteOutput, routeSource, skbSetRoute } from "./route.ts";
+import { INADDR_LOOPBACK, ipRouteOutput, routeSource, skbSetRoute } from "./route.ts";
 import { dstMtu } from "./route-exception.ts";
 
 const IP_HLEN = 20;
@@ -205,9 +205,10 @@ function sendError(
     type === ICMP_REDIRECT;
   const tosIn = ipTos(view, off);
   const tos = isError ? (tosIn & IPTOS_TOS_MASK) | IPTOS_PREC_INTERNETCONTROL : tosIn;
-  const daddr = ipSaddr(view, off);
   const mark = net.sysctls.fwmarkReflect !== 0 ? skbIn.mark : 0;
   const wanted = errorSource(net, skbIn);
+  // What comes from 0.0.0.0 is answered to ourselves (ip_route_output_key_hash_rcu).
+  const daddr = ipSaddr(view, off) || wanted || INADDR_LOOPBACK;
   if (!ipOptionsEcho(ns, replyOptions, skbIn, opt)) return;
   const hop = ipOptionsHop(replyOptions, daddr);
   const dst = ipRouteOutput(ns, hop, wanted, 0, mark, tos);
@@ -268,7 +269,6 @@ export function icmpReply(ns: NetNs, query: Skb, reply: Skb, type: number): void
   const net = ipv4Of(ns);
   const exempt = unlimited(net, type, 0);
   const source = computeSpecDst(ns, query, query.dev!);
-  // What comes from 0.0.0.0 is answered to ourselves (ip_route_output_key_hash_rcu).
   const daddr = ipSaddr(query.view, query.netOff) || source;
   if (!ipOptionsEcho(ns, replyOptions, query, query.opt)) {
     reply.consume();

@@ -40,6 +40,8 @@ export class InDevice {
   onlinkDst: Dst | null = null;
   /** Routes of limited broadcast and multicast: received by the device, and out of it. */
   broadcastDst: Dst | null = null;
+  /** What leaves by this device for the broadcast address of its subnet. */
+  forwardedBroadcastDst: Dst | null = null;
   multicastDst: Dst | null = null;
   broadcastOutDst: Dst | null = null;
   multicastOutDst: Dst | null = null;

@@ -31,7 +31,7 @@ export const IPTOS_RT_MASK = 0x1c;
  */
 export const FLOWI_FLAG_ANYSRC = 1;
 
-const INADDR_LOOPBACK = 0x7f000001;
+export const INADDR_LOOPBACK = 0x7f000001;
 /** The group that every host is in. */
 const ALL_HOSTS = 0xe0000001 | 0;
 
@@ -157,7 +157,11 @@ function routeInputSlow(
     skbSetRoute(skb, errorDst(net, found, forwards), daddr);
     return 0;
   }
-  if (found.type === RTN_BROADCAST) return broadcastInput(net, skb, daddr, saddr, inDev, isIp);
+  if (found.type === RTN_BROADCAST) {
+    const forwardsThem = (net.confAll.bcForwarding & inDev.conf.bcForwarding) !== 0;
+    if (!forwardsThem) return broadcastInput(net, skb, daddr, saddr, inDev, isIp);
+    return forwardBroadcast(net, skb, daddr, saddr, tos, inDev, found, isIp);
+  }
   const dst = found.inDst;
   if (found.type === RTN_LOCAL) {
     const valid = fibValidateSource(net, saddr, daddr, tos, 0, dev, inDev, skb.mark);
@@ -204,6 +208,26 @@ function checkForwarded(
   if (valid === 0 || (net.confAll.sendRedirects | inDev.conf.sendRedirects) === 0) return 0;
   const sharedMedia = (net.confAll.sharedMedia | inDev.conf.sharedMedia) !== 0;
   if (sharedMedia || inetAddrOnlink(inDev, saddr, found.gateway)) skb.ipcb |= IPSKB_DOREDIRECT;
+  return 0;
+}
+
+/** A packet to the broadcast address of a subnet goes on like any other (bc_forwarding; RFC 2644). */
+function forwardBroadcast(
+  net: Ipv4Net,
+  skb: Skb,
+  daddr: number,
+  saddr: number,
+  tos: number,
+  inDev: InDevice,
+  found: FibAlias,
+  isIp: boolean,
+): DropReason {
+  const reason = checkForwarded(net, skb, daddr, saddr, tos, inDev, found, isIp);
+  if (reason !== 0) return reason;
+  const dev = found.dev!;
+  const out = inDevOf(dev)!;
+  out.forwardedBroadcastDst ??= new Dst(RTN_UNICAST, dev, 0, 0, 0);
+  skbSetRoute(skb, out.forwardedBroadcastDst, daddr);
   return 0;
 }
 

@@ -12,7 +12,7 @@ import { UDP_HLEN, udpDport, udpLen, udpSport } from "../../wire/udp.ts";
 import { DROP } from "../core/drop-reason.ts";
 import { RTN_BROADCAST, RTN_MULTICAST } from "../core/dst.ts";
 import type { NetNs } from "../core/net-ns.ts";
-import type { Skb } from "../core/skb.ts";
+import { IP_CT_NEW, type Skb } from "../core/skb.ts";
 import { skbChecksumOk } from "../core/skb-checksum.ts";
 import { TRACE_LOCAL } from "../core/trace.ts";
 import { icmpSend } from "./icmp.ts";
@@ -93,6 +93,9 @@ function udpRcv(ns: NetNs, skb: Skb): void {
     return;
   }
   net.noPorts++;
+  // The error is about a packet that has arrived: it is tracked by what it quotes (nf_reset_ct in __udp4_lib_rcv).
+  skb.ct = null;
+  skb.ctInfo = IP_CT_NEW;
   icmpSend(ns, skb, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0);
   skb.drop(DROP.NO_SOCKET);
 }

@@ -217,7 +217,7 @@ function reset(ct: Conntrack, conn: Conn, tcp: TcpTrack, dir: CtDir): Step {
     newState = oldState;
   }
   const letThrough =
-    ((conn.status & IPS_SEEN_REPLY) !== 0 && tcp.lastIndex === TCP_SYN_SET) ||
+    ((conn.status & IPS_SEEN_REPLY) !== 0 && tcp.lastIndex === TCP_SYN_SET && tcp.lastDir !== dir) ||
     ((conn.status & IPS_ASSURED) === 0 && tcp.lastIndex === TCP_ACK_SET);
   if (letThrough && segment.ack === tcp.lastEnd) return IN_WINDOW;
   const challenged =
