@@ -25,7 +25,8 @@ function hashOf(pool: SkbPool, flow: Flow, key: number): number {
   view.setUint16(34, flow.sport);
   view.setUint16(36, flow.dport);
   const skb = pool.from(frame);
-  const hash = skbGetHash(skb, skb.data, key);
+  skb.netOff = skb.data + 14;
+  const hash = skbGetHash(skb, 0x0800, key);
   skb.consume();
   return hash;
 }
@@ -76,7 +77,7 @@ test("the port is in the range whatever the hash, and a socket's own hash wins",
     fc.property(word, (hash) => {
       const skb = pool.from(new Uint8Array(64));
       skb.hash = hash;
-      const srcPort = udpFlowSrcPort(skb, skb.data, 1, 32768, 60999);
+      const srcPort = udpFlowSrcPort(skb, 0x0800, 1, 32768, 60999);
       skb.consume();
       expect(srcPort).toBeGreaterThanOrEqual(32768);
       expect(srcPort).toBeLessThan(60999);

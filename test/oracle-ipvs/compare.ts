@@ -51,7 +51,7 @@ function frameText([card, hex]: readonly [number, string]): string {
   if (bytes[12] === 8 && bytes[13] === 0) {
     if (bytes[23] === ICMP) {
       maskId(bytes);
-      if (bytes.length > 66 && maskPorts(bytes, 42)) bytes.fill(0, 36, 38);
+      if (bytes.length >= 64 && maskPorts(bytes, 42)) bytes.fill(0, 36, 38);
     } else {
       maskPorts(bytes, 14);
       if (isOwn((bytes[34] << 8) | bytes[35])) maskId(bytes);

@@ -35,6 +35,8 @@ export interface Answer {
   readonly ackShift?: number;
   /** Of the TCP header; absent: plenty. */
   readonly window?: number;
+  /** Of the IP header of a TCP segment; absent: 0. */
+  readonly tos?: number;
 }
 
 /** One frame sent from an interface of the world: bytes, or an answer. */

@@ -155,7 +155,11 @@ export class Masks {
   private transport(protocol: number, off: number, outer: readonly Cover[]): void {
     const { real } = this;
     const to = real.length;
-    if (to < off + 8) return;
+    if (to < off + 8) {
+      if (protocol === IPPROTO_TCP || protocol === IPPROTO_UDP)
+        for (let at = off; at < off + 4 && at + 2 <= to; at += 2) this.port(at, outer);
+      return;
+    }
     if (protocol === IPPROTO_UDP) {
       const covers = this.transportCover(outer, off, off + 6);
       const tunnels = this.isVxlan(off + UDP_HLEN);

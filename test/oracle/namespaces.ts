@@ -22,11 +22,10 @@ export interface FreshNamespace {
   readonly capture: Capture;
 }
 
-/** No IPv6 chatter; no ECN on sockets, which meshwire's do not have; receive buffers as Linux 6.1 has them (the window scale of a SYN follows from the largest). */
+/** No IPv6 chatter; receive buffers as Linux 6.1 has them (the window scale of a SYN follows from the largest). */
 const DEFAULTS: readonly (readonly [path: string, value: string])[] = [
   ["ipv6/conf/all/disable_ipv6", "1"],
   ["ipv6/conf/default/disable_ipv6", "1"],
-  ["ipv4/tcp_ecn", "0"],
   ["ipv4/tcp_rmem", "4096 131072 6291456"],
 ];
 

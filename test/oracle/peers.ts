@@ -107,7 +107,8 @@ export class Peers {
       return ipv4({ ...fields, src: answer.from ?? fields.src, protocol: IPPROTO_ICMP }, message);
     }
     const transport = answerTransport(ip[9], body, { ...fields, answer });
-    return transport === null ? null : ipv4({ ...fields, protocol: ip[9] }, transport);
+    const tos = answer.tos ?? 0;
+    return transport === null ? null : ipv4({ ...fields, tos, protocol: ip[9] }, transport);
   }
 }
 

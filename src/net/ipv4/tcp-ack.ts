@@ -3,6 +3,7 @@ import { TCP_SYN } from "../../wire/tcp.ts";
 import type { TcpOptions } from "../../wire/tcp-options.ts";
 import { neighConfirm } from "./neighbour.ts";
 import { inCwndReduction, tcpCongAvoid, tcpCwndReduction } from "./tcp-cong.ts";
+import { tcpEcnAcceptCwr, tcpEcnEchoed } from "./tcp-ecn.ts";
 import { hystartAcked } from "./tcp-hystart.ts";
 import { TCPCB_EVER_RETRANS, TCPCB_LOST, TCPCB_SACKED_ACKED, TCPCB_SACKED_RETRANS } from "./tcp-queue.ts";
 import { tcpFastretransAlert, tcpRackAdvance } from "./tcp-recovery.ts";
@@ -16,6 +17,7 @@ import {
   tcpUpdatePacing,
 } from "./tcp-rto.ts";
 import {
+  ACK_NOW,
   after,
   before,
   TCP_CA_OPEN,
@@ -224,7 +226,7 @@ function setXmitTimer(sk: TcpSock): void {
 
 /**
  * Handles the ACK of a segment: number `ack`, sequence `seq`, scaled `window`; `dataLen` says whether it carries data. `sacks`
- * holds its SACK blocks or is null. Returns 1, 0 for an old one, -1 for one that acknowledges what was never sent.
+ * holds its SACK blocks or is null, `flags` those of the segment. Returns 1, 0 for an old one, -1 for one that acknowledges what was never sent.
  */
 export function tcpAck(
   sk: TcpSock,
@@ -233,6 +235,7 @@ export function tcpAck(
   window: number,
   hasData: boolean,
   sacks: TcpOptions | null,
+  flags = 0,
 ): number {
   const priorUna = sk.sndUna;
   result.rttNs = -1;
@@ -246,7 +249,7 @@ export function tcpAck(
     if (before(ack, (priorUna - Math.min(sk.maxWindow, sk.bytesAcked)) | 0)) return TCP_ACK_TOO_OLD;
     if (sacks !== null && sacks.sackCount > 0 && sk.queue.inFlight > 0) {
       sackTag(sk, sacks, ack);
-      finishAck(sk, false);
+      finishAck(sk, false, false);
     }
     return 0;
   }
@@ -259,6 +262,7 @@ export function tcpAck(
     sk.bytesAcked += (ack - priorUna) >>> 0;
     sk.sndUna = ack;
   }
+  if (tcpEcnAcceptCwr(sk, flags) && hasData) sk.ackPending |= ACK_NOW;
   sk.probesOut = 0;
   sk.rcvTstampNs = sk.ns.kernel.sim.now;
   if (priorInFlight === 0) {
@@ -272,15 +276,15 @@ export function tcpAck(
   if (sk.tlpHighSeq !== 0) processTlpAck(sk, ack);
   if (advanced && sk.dst !== null) neighConfirm(sk.dst, sk.daddr);
   if (advanced) setXmitTimer(sk);
-  finishAck(sk, advanced);
+  finishAck(sk, advanced, tcpEcnEchoed(sk, flags));
   return 1;
 }
 
 /** Congestion state, window, and what is sent again. */
-function finishAck(sk: TcpSock, advanced: boolean): void {
+function finishAck(sk: TcpSock, advanced: boolean, ece: boolean): void {
   const priorLost = sk.lostOut;
-  const dubious = !advanced || result.sackedNew || sk.caState !== TCP_CA_OPEN || sk.sackedOut > 0;
-  if (dubious) tcpFastretransAlert(sk, advanced);
+  const dubious = !advanced || ece || result.sackedNew || sk.caState !== TCP_CA_OPEN || sk.sackedOut > 0;
+  if (dubious) tcpFastretransAlert(sk, advanced, ece);
   congControl(sk, advanced, Math.max(sk.lostOut - priorLost, 0));
   if (sk.lostOut > sk.retransOut && sk.caState >= TCP_CA_RECOVERY) tcpXmitRetransmitQueue(sk);
 }

@@ -1,4 +1,5 @@
 /** Congestion window: growth, reduction, idle restart (net/ipv4/tcp_cong.c, parts of tcp_input.c and tcp_output.c). */
+import { tcpEcnQueueCwr } from "./tcp-ecn.ts";
 import { tcpOf } from "./tcp-net.ts";
 import {
   TCP_CA_CWR,
@@ -115,6 +116,7 @@ export function tcpInitCwndReduction(sk: TcpSock): void {
   sk.prrDelivered = 0;
   sk.prrOut = 0;
   sk.sndSsthresh = sk.cubic.ssthresh(sk.sndCwnd);
+  tcpEcnQueueCwr(sk);
 }
 
 /** One ACK of a reduction: `delivered` segments, `lost` newly marked (tcp_cwnd_reduction). */

@@ -17,7 +17,7 @@ import {
 import { TCP_ACK_TOO_OLD, tcpAck } from "./tcp-ack.ts";
 import { oowLimited, TCP_TIMEWAIT_NS, tcpTimeWait } from "./tcp-minisocks.ts";
 import { tcpOf } from "./tcp-net.ts";
-import { tcpSendAck, tcpTransmit } from "./tcp-output.ts";
+import { tcpSendAck } from "./tcp-output.ts";
 import {
   tcpAckSndCheck,
   tcpDataQueue,
@@ -28,8 +28,9 @@ import {
 import { tcpRttEstimator } from "./tcp-rto.ts";
 import type { TcpSegment } from "./tcp-segment.ts";
 import { ACK_SCHED, after, before, RCV_SHUTDOWN, SEND_SHUTDOWN, type TcpSock } from "./tcp-sock.ts";
-import { tcpDone, tcpInitTransfer, tcpReset, tcpSndbufExpand } from "./tcp-state.ts";
-import { tcpInitializeRcvMss, tcpSyncMss } from "./tcp-window.ts";
+import { tcpDone, tcpInitTransfer, tcpReset, tcpSndbufExpand, tcpStoreTsRecent } from "./tcp-state.ts";
+import { tcpRcvSynSent } from "./tcp-synsent.ts";
+import { tcpInitializeRcvMss } from "./tcp-window.ts";
 import { tcpDataSndCheck } from "./tcp-xmit.ts";
 
 const PAWS_24_DAYS_NS = 24 * 86_400 * 1_000_000_000;
@@ -40,15 +41,10 @@ function takeTimestamps(sk: TcpSock, seg: TcpSegment): void {
   sk.rcvTsEcr = sk.sawTstamp ? seg.options.tsEcr : 0;
 }
 
-function storeTsRecent(sk: TcpSock, seg: TcpSegment): void {
-  sk.tsRecent = seg.options.tsVal;
-  sk.tsRecentStampNs = sk.ns.kernel.sim.now;
-}
-
 /** Keeps the timestamp of the segment that the next ACK will echo (tcp_replace_ts_recent). */
 function replaceTsRecent(sk: TcpSock, seg: TcpSegment): void {
   if (sk.sawTstamp && !after(seg.seq, sk.rcvWup) && ((sk.tsRecent - seg.options.tsVal) | 0) <= 0)
-    storeTsRecent(sk, seg);
+    tcpStoreTsRecent(sk, seg);
 }
 
 /** An old duplicate by its timestamp (tcp_paws_discard). */
@@ -149,7 +145,15 @@ function endInTimeWait(sk: TcpSock): void {
 /** ACK, window and options of a valid segment; false when its ACK is not acceptable. */
 function takeAck(sk: TcpSock, seg: TcpSegment): number {
   replaceTsRecent(sk, seg);
-  return tcpAck(sk, seg.ack, seg.seq, seg.window << sk.sndWscale, seg.seq !== seg.endSeq, seg.options);
+  return tcpAck(
+    sk,
+    seg.ack,
+    seg.seq,
+    seg.window << sk.sndWscale,
+    seg.seq !== seg.endSeq,
+    seg.options,
+    seg.flags,
+  );
 }
 
 /** New room for a writer that waits (tcp_check_space, sk_stream_write_space). */
@@ -304,94 +308,4 @@ function segmentText(sk: TcpSock, skb: Skb, seg: TcpSegment): boolean {
   tcpDataQueue(sk, skb, seg, tcpFin);
   finishReceive(sk);
   return false;
-}
-
-/** Options of the peer's SYN. */
-function takeSynOptions(sk: TcpSock, seg: TcpSegment): void {
-  const { options } = seg;
-  sk.mssClamp = options.mss > 0 ? options.mss : 536;
-  if (sk.userMss > 0 && sk.userMss < sk.mssClamp) sk.mssClamp = sk.userMss;
-  sk.sackOk = sk.sackOk && options.sackPermitted;
-  if (options.wscale >= 0 && sk.wscaleOk) sk.sndWscale = options.wscale;
-  else {
-    sk.wscaleOk = false;
-    sk.sndWscale = 0;
-    sk.rcvWscale = 0;
-    sk.windowClamp = Math.min(sk.windowClamp, 65535);
-  }
-  if (options.timestamps && sk.tstampOk) {
-    sk.sawTstamp = true;
-    sk.headerLen = 32;
-    storeTsRecent(sk, seg);
-  } else {
-    sk.tstampOk = false;
-    sk.sawTstamp = false;
-    sk.headerLen = 20;
-  }
-}
-
-/** A segment in SYN-SENT (tcp_rcv_synsent_state_process); result as {@link tcpRcvStateProcess}. */
-function tcpRcvSynSent(sk: TcpSock, skb: Skb, seg: TcpSegment): boolean {
-  sk.sawTstamp = seg.options.timestamps;
-  sk.rcvTsEcr = seg.options.timestamps ? seg.options.tsEcr : 0;
-  if ((seg.flags & TCP_ACK) !== 0) {
-    if (!after(seg.ack, sk.sndUna) || after(seg.ack, sk.sndNxt))
-      return (seg.flags & TCP_RST) === 0 || discard(skb);
-    if ((seg.flags & TCP_RST) !== 0) {
-      skb.drop(DROP.TCP_RESET);
-      tcpReset(sk);
-      return false;
-    }
-    if ((seg.flags & TCP_SYN) === 0) return discard(skb);
-    finishConnect(sk, seg);
-    skb.consume();
-    tcpSendAck(sk);
-    return false;
-  }
-  if ((seg.flags & TCP_RST) !== 0 || (seg.flags & TCP_SYN) === 0) return discard(skb);
-  simultaneousOpen(sk, seg);
-  skb.consume();
-  return false;
-}
-
-function discard(skb: Skb): false {
-  skb.drop(DROP.TCP_INVALID);
-  return false;
-}
-
-/** SYN-ACK of the peer: the connection is established (tcp_finish_connect). */
-function finishConnect(sk: TcpSock, seg: TcpSegment): void {
-  sk.sndWl1 = seg.seq;
-  takeSynOptions(sk, seg);
-  tcpAck(sk, seg.ack, seg.seq, seg.window, true, null);
-  sk.rcvNxt = (seg.seq + 1) | 0;
-  sk.rcvWup = sk.rcvNxt;
-  sk.sndWnd = seg.window;
-  sk.maxWindow = Math.max(sk.maxWindow, seg.window);
-  if (sk.tstampOk) sk.advmss -= 12;
-  tcpSyncMss(sk, sk.pmtuCookie);
-  tcpInitializeRcvMss(sk);
-  sk.copiedSeq = sk.rcvNxt;
-  sk.state = TCP_ESTABLISHED;
-  sk.lrcvTimeNs = sk.ns.kernel.sim.now;
-  tcpInitTransfer(sk);
-  sk.lsndTimeNs = sk.ns.kernel.sim.now;
-  sk.wq.wake();
-}
-
-/** Both sides sent SYN at once (RFC 9293 figure 8). */
-function simultaneousOpen(sk: TcpSock, seg: TcpSegment): void {
-  sk.state = TCP_SYN_RECV;
-  takeSynOptions(sk, seg);
-  sk.rcvNxt = (seg.seq + 1) | 0;
-  sk.copiedSeq = sk.rcvNxt;
-  sk.rcvWup = sk.rcvNxt;
-  sk.sndWnd = seg.window;
-  sk.sndWl1 = seg.seq;
-  sk.maxWindow = seg.window;
-  tcpSyncMss(sk, sk.pmtuCookie);
-  tcpInitializeRcvMss(sk);
-  const { queue } = sk;
-  queue.flags[queue.head & queue.mask] |= TCP_ACK;
-  tcpTransmit(sk, sk.iss, 0, TCP_SYN | TCP_ACK);
 }

@@ -40,7 +40,7 @@ import {
 } from "./tcp-minisocks.ts";
 import { tcpOf } from "./tcp-net.ts";
 import { tcpSimpleRetransmit } from "./tcp-pmtu.ts";
-import { echoOptions, tcpSendReply, tcpSendReset } from "./tcp-reply.ts";
+import { replyToSegment, tcpSendReply, tcpSendReset } from "./tcp-reply.ts";
 import { REQ_DROP, REQ_RESET, reqDrop, reqQueueAdd, tcpCheckReq, tcpConnRequest } from "./tcp-request.ts";
 import { segment, type TcpSegment } from "./tcp-segment.ts";
 import { before, type TcpSock } from "./tcp-sock.ts";
@@ -150,7 +150,7 @@ function rcvTimewait(ns: NetNs, tw: TcpTimewaitSock, skb: Skb, seg: TcpSegment):
     ackOptions.timestamps = tw.tsRecentStampNs >= 0;
     ackOptions.tsVal = tw.timestamp();
     ackOptions.tsEcr = tw.tsRecent;
-    if (echoOptions(ns, skb, tw))
+    if (replyToSegment(ns, skb, tw))
       tcpSendReply(ns, tw, tw.sndNxt, tw.rcvNxt, TCP_ACK, tw.rcvWnd >>> tw.rcvWscale, ackOptions);
   } else if (what === TCP_TW_RST) {
     tcpSendReset(ns, skb, seg);

@@ -34,6 +34,7 @@ export class TcpReqSock extends Sock {
   retransmits = 0;
   sentAtNs = 0;
   lastOowAckNs = -1e18;
+  reflectedMark = 0;
   readonly timer: Timer;
 
   constructor(listener: TcpSock, onTimer: (req: TcpReqSock) => void) {
@@ -60,6 +61,7 @@ export class TcpTimewaitSock extends Sock {
   tsRecentStampNs = -1;
   tsOffset = 0;
   lastOowAckNs = -1e18;
+  reflectedMark = 0;
   readonly timer: Timer;
 
   constructor(ns: NetNs) {

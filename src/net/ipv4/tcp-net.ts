@@ -31,6 +31,9 @@ export class TcpNet {
   sack = 1;
   earlyDemux = 1;
   dsack = 1;
+  ecn = 2;
+  fwmarkAccept = 0;
+  ecnFallback = 1;
   windowScaling = 1;
   moderateRcvbuf = 1;
   maxSynBacklog = 128;
@@ -209,6 +212,9 @@ export function tcpRegisterSysctls(ns: NetNs): void {
       "net.ipv4.tcp_sack": ["sack", 0, 1],
       "net.ipv4.tcp_early_demux": ["earlyDemux", 0, 255],
       "net.ipv4.tcp_dsack": ["dsack", 0, 1],
+      "net.ipv4.tcp_ecn": ["ecn", 0, 2],
+      "net.ipv4.tcp_fwmark_accept": ["fwmarkAccept", 0, 1],
+      "net.ipv4.tcp_ecn_fallback": ["ecnFallback", 0, 1],
       "net.ipv4.tcp_window_scaling": ["windowScaling", 0, 1],
       "net.ipv4.tcp_moderate_rcvbuf": ["moderateRcvbuf", 0, 1],
       "net.ipv4.tcp_max_syn_backlog": ["maxSynBacklog", 1, max],

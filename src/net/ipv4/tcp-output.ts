@@ -9,6 +9,7 @@ import { skbSetRoute } from "./route.ts";
 import { TCP_CLOSE } from "./sock.ts";
 import { ipDontFragment, skDstCheck } from "./sock-route.ts";
 import { tcpEventDataSent } from "./tcp-cong.ts";
+import { tcpEcnSend, tcpEcnSendSyn, tcpEcnTos } from "./tcp-ecn.ts";
 import { tcpOf } from "./tcp-net.ts";
 import { tcpRearmRto } from "./tcp-rto.ts";
 import { ACK_PUSHED, ACK_SCHED, ACK_TIMER, type TcpSock, TIME_LOSS_PROBE } from "./tcp-sock.ts";
@@ -66,10 +67,10 @@ function writeSynOptions(sk: TcpSock, view: DataView, at: number): number {
 }
 
 /**
- * Sends one segment: sequence number `seq`, `flags`, and `len` bytes of the write queue from `seq` on (__tcp_transmit_skb,
- * __ip_queue_xmit). False when there is no route.
+ * Sends one segment: sequence number `seq`, `flags`, and `len` bytes of the write queue from `seq` on, for the first time when
+ * it `isNew` (__tcp_transmit_skb, __ip_queue_xmit). False when there is no route.
  */
-export function tcpTransmit(sk: TcpSock, seq: number, len: number, flags: number): boolean {
+export function tcpTransmit(sk: TcpSock, seq: number, len: number, flags: number, isNew = false): boolean {
   const dst = skDstCheck(sk);
   if (dst === null) return false;
   const { ns } = sk;
@@ -88,7 +89,8 @@ export function tcpTransmit(sk: TcpSock, seq: number, len: number, flags: number
   view.setUint16(off + 2, sk.dport);
   view.setInt32(off + 4, seq);
   view.setInt32(off + 8, (flags & TCP_ACK) !== 0 ? sk.rcvNxt : 0);
-  view.setUint16(off + 12, (headerLen << 10) | flags);
+  const carriesNew = isNew && len > 0;
+  view.setUint16(off + 12, (headerLen << 10) | flags | tcpEcnSend(sk, flags, carriesNew));
   view.setUint16(off + 14, syn ? Math.min(sk.rcvWnd, 0xffff) : tcpSelectWindow(sk));
   view.setInt32(off + 16, 0);
   if (len > 0) sk.queue.copy(seq, len, skb.bytes, off + headerLen);
@@ -109,7 +111,8 @@ export function tcpTransmit(sk: TcpSock, seq: number, len: number, flags: number
   sk.inetId = (id + 1) & 0xffff;
   const ttl = sk.ttl || ipv4Of(ns).defaultTtl;
   const df = ipDontFragment(sk, dst, hop);
-  ipBuildHeader(skb, sk.saddr, sk.daddr, IPPROTO_TCP, sk.tos, ttl, df, id, opt === null ? 0 : opt.optlen);
+  const tos = sk.tos | tcpEcnTos(sk, carriesNew);
+  ipBuildHeader(skb, sk.saddr, sk.daddr, IPPROTO_TCP, tos, ttl, df, id, opt === null ? 0 : opt.optlen);
   if (opt !== null) ipOptionsBuild(ns, skb, opt, sk.daddr);
   ipLocalOut(ns, skb);
   return true;
@@ -181,7 +184,7 @@ export function tcpSendSyn(sk: TcpSock): boolean {
   queue.sentNs[queue.sent & queue.mask] = sk.ns.kernel.sim.now;
   queue.sent++;
   sk.retransStampMs = 0;
-  const ok = tcpTransmit(sk, sk.iss, 0, TCP_SYN);
+  const ok = tcpTransmit(sk, sk.iss, 0, TCP_SYN | tcpEcnSendSyn(sk));
   sk.sndNxt = sk.writeSeq;
   sk.pushedSeq = sk.writeSeq;
   return ok;

@@ -6,6 +6,7 @@ import { TCP_FIN, TCP_PSH } from "../../wire/tcp.ts";
 import { DROP } from "../core/drop-reason.ts";
 import type { Skb } from "../core/skb.ts";
 import { skbTruesize } from "./sock.ts";
+import { tcpEcnCheckCe } from "./tcp-ecn.ts";
 import { tcpOf } from "./tcp-net.ts";
 import { TCP_ATO_MIN_NS, tcpSendAck, tcpSendDelayedAck } from "./tcp-output.ts";
 import type { TcpSegment } from "./tcp-segment.ts";
@@ -23,6 +24,8 @@ import {
 import { tcpNewWindow, tcpSpace, tcpWinFromSpace } from "./tcp-window.ts";
 
 const TCP_MAX_QUICKACKS = 16;
+/** ACKs that go at once when congestion is told. */
+const ECN_QUICKACKS = 2;
 const MIN_HINT = 88;
 const COMP_SACK_NR = 44;
 const COMP_SACK_DELAY_NS = 1_000_000;
@@ -30,16 +33,16 @@ const COMP_SACK_DELAY_NS = 1_000_000;
 /** What a FIN in order does; given by the caller, as it changes the state of the connection. */
 export type FinHandler = (sk: TcpSock) => void;
 
-function incrQuickack(sk: TcpSock): void {
+function incrQuickack(sk: TcpSock, most = TCP_MAX_QUICKACKS): void {
   let acks = Math.floor(sk.rcvWnd / (2 * sk.rcvMss));
   if (acks === 0) acks = 2;
-  acks = Math.min(acks, TCP_MAX_QUICKACKS);
+  acks = Math.min(acks, most);
   if (acks > sk.quick) sk.quick = acks;
 }
 
 /** The next ACKs go out at once (tcp_enter_quickack_mode). */
-export function tcpEnterQuickack(sk: TcpSock): void {
-  incrQuickack(sk);
+export function tcpEnterQuickack(sk: TcpSock, most = TCP_MAX_QUICKACKS): void {
+  incrQuickack(sk, most);
   sk.pingpong = false;
   sk.atoNs = TCP_ATO_MIN_NS;
 }
@@ -115,8 +118,13 @@ function growWindow(sk: TcpSock, len: number, truesize: number): void {
   sk.quick |= 1;
 }
 
+/** Whether the data was marked on its way; then the next ACKs tell of it, at once. */
+function ecnCheckCe(sk: TcpSock, skb: Skb): void {
+  if (sk.ecnFlags !== 0 && tcpEcnCheckCe(sk, skb)) tcpEnterQuickack(sk, ECN_QUICKACKS);
+}
+
 /** New data: an ACK is due, and the engine learns the rhythm (tcp_event_data_recv). */
-function eventDataRecv(sk: TcpSock, seg: TcpSegment, truesize: number): void {
+function eventDataRecv(sk: TcpSock, skb: Skb, seg: TcpSegment, truesize: number): void {
   sk.ackPending |= ACK_SCHED;
   measureRcvMss(sk, seg);
   rcvRttMeasure(sk);
@@ -131,6 +139,7 @@ function eventDataRecv(sk: TcpSock, seg: TcpSegment, truesize: number): void {
     else if (gap > sk.rtoNs) incrQuickack(sk);
   }
   sk.lrcvTimeNs = now;
+  ecnCheckCe(sk, skb);
   if (seg.len >= 128) growWindow(sk, seg.len, truesize);
 }
 
@@ -224,6 +233,7 @@ function dsackSet(sk: TcpSock, left: number, right: number): void {
 
 /** A segment beyond a hole (tcp_data_queue_ofo). Takes the packet. */
 function dataQueueOfo(sk: TcpSock, skb: Skb, seg: TcpSegment): void {
+  ecnCheckCe(sk, skb);
   if (sk.rmemAlloc + skb.cb2 > sk.rcvBuf) {
     skb.drop(DROP.SOCKET_RCVBUFF);
     return;
@@ -289,7 +299,7 @@ export function tcpDataQueue(sk: TcpSock, skb: Skb, seg: TcpSegment, fin: FinHan
   if (before(seg.seq, sk.rcvNxt)) dsackSet(sk, seg.seq, sk.rcvNxt);
   const truesize = skb.cb2;
   queueRcv(sk, skb, seg.endSeq);
-  if (seg.len > 0) eventDataRecv(sk, seg, truesize);
+  if (seg.len > 0) eventDataRecv(sk, skb, seg, truesize);
   if ((seg.flags & TCP_FIN) !== 0) fin(sk);
   if (sk.ofoHead !== null) {
     ofoQueue(sk, fin);

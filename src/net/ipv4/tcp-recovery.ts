@@ -1,10 +1,12 @@
 /** What is lost: RACK (RFC 8985, net/ipv4/tcp_recovery.c), and the congestion states (tcp_fastretrans_alert). */
 import { JIFFY_NS } from "../../sim/timer-wheel.ts";
 import { tcpEndCwndReduction, tcpInitCwndReduction, tcpUndoCwndReduction } from "./tcp-cong.ts";
+import { tcpEcnQueueCwr } from "./tcp-ecn.ts";
 import { hystartReset } from "./tcp-hystart.ts";
 import { TCPCB_EVER_RETRANS, TCPCB_LOST, TCPCB_SACKED_ACKED, TCPCB_SACKED_RETRANS } from "./tcp-queue.ts";
 import { TCP_TIMEOUT_MIN_NS, tcpResetXmitTimer } from "./tcp-rto.ts";
 import {
+  after,
   before,
   TCP_CA_CWR,
   TCP_CA_DISORDER,
@@ -140,6 +142,7 @@ export function tcpEnterLoss(sk: TcpSock): void {
   hystartReset(sk);
   sk.highSeq = sk.sndNxt;
   sk.tlpHighSeq = 0;
+  tcpEcnQueueCwr(sk);
 }
 
 /** The ACK answers the first transmission, so the retransmission was needless (tcp_packet_delayed, tcp_may_undo). */
@@ -162,18 +165,37 @@ function undo(sk: TcpSock): void {
 function leaveEpisode(sk: TcpSock): void {
   if (mayUndo(sk)) {
     tcpUndoCwndReduction(sk);
-  } else if (sk.caState === TCP_CA_CWR || sk.caState === TCP_CA_RECOVERY) tcpEndCwndReduction(sk);
+  } else if (sk.caState === TCP_CA_RECOVERY) tcpEndCwndReduction(sk);
   sk.caState = TCP_CA_OPEN;
   sk.undoMarker = 0;
   sk.retransStampMs = 0;
 }
 
-/** The congestion state after an ACK that is not plain progress (tcp_fastretrans_alert). `advanced`: it moved SND.UNA. */
-export function tcpFastretransAlert(sk: TcpSock, advanced: boolean): void {
-  if (sk.caState === TCP_CA_OPEN) {
+/** The network marked a packet: the window shrinks as for a loss, but nothing is sent again (tcp_enter_cwr). */
+function enterCwr(sk: TcpSock): void {
+  sk.priorSsthresh = 0;
+  if (sk.caState >= TCP_CA_CWR) return;
+  sk.undoMarker = 0;
+  tcpInitCwndReduction(sk);
+  sk.caState = TCP_CA_CWR;
+}
+
+/**
+ * The congestion state after an ACK that is not plain progress (tcp_fastretrans_alert). `advanced`: it moved SND.UNA; `ece`:
+ * it tells of a mark.
+ */
+export function tcpFastretransAlert(sk: TcpSock, advanced: boolean, ece: boolean): void {
+  if (ece) sk.priorSsthresh = 0;
+  if (sk.caState === TCP_CA_CWR) {
+    // Held until something above is acknowledged, so that CWR has reached the peer.
+    if (after(sk.sndUna, sk.highSeq)) {
+      tcpEndCwndReduction(sk);
+      sk.caState = TCP_CA_OPEN;
+    }
+  } else if (sk.caState === TCP_CA_OPEN) {
     sk.retransStampMs = 0;
   } else if (!before(sk.sndUna, sk.highSeq) && sk.caState !== TCP_CA_DISORDER) {
-    const keep = !sk.sackOk && sk.sndUna === sk.highSeq && sk.caState !== TCP_CA_CWR;
+    const keep = !sk.sackOk && sk.sndUna === sk.highSeq;
     if (!keep) {
       if (!sk.sackOk) sk.sackedOut = 0;
       leaveEpisode(sk);
@@ -198,8 +220,12 @@ export function tcpFastretransAlert(sk: TcpSock, advanced: boolean): void {
     }
     return;
   }
-  if (sk.lostOut > 0) tcpEnterRecovery(sk);
-  else if (sk.caState <= TCP_CA_DISORDER) sk.caState = sk.sackedOut > 0 ? TCP_CA_DISORDER : TCP_CA_OPEN;
+  if (sk.lostOut > 0) {
+    tcpEnterRecovery(sk);
+    return;
+  }
+  if (ece) enterCwr(sk);
+  if (sk.caState <= TCP_CA_DISORDER) sk.caState = sk.sackedOut > 0 ? TCP_CA_DISORDER : TCP_CA_OPEN;
 }
 
 function identifyLoss(sk: TcpSock, advanced: boolean): void {

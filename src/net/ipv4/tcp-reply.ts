@@ -29,8 +29,10 @@ export interface ReplyAddress {
   dport: number;
   mark: number;
   tos: number;
+  /** That of the segment that is answered, 0 none (fwmark_reflect). */
+  reflectedMark: number;
   boundDev: NetDevice | null;
-  /** IP options, those of {@link echoOptions} where a segment is answered. */
+  /** IP options, those of {@link replyToSegment} where a segment is answered. */
   opt: IpOptionsData | null;
   /** Flow hash of a request's SYN-ACK, the same that its connection has later (tcp_make_synack); 0 when none. */
   txHash: number;
@@ -43,6 +45,7 @@ const replyTo: ReplyAddress = {
   dport: 0,
   mark: 0,
   tos: 0,
+  reflectedMark: 0,
   boundDev: null,
   opt: null,
   txHash: 0,
@@ -52,10 +55,11 @@ const replyTo: ReplyAddress = {
 const replyOptions = new IpOptionsData();
 
 /**
- * Options that answer those of a segment (ip_send_unicast_reply), valid until the next call: null for most. False: they cannot
- * be answered, and so is the segment not.
+ * What the answer to a segment takes from it (ip_send_unicast_reply), valid until the next call: options that answer its own,
+ * null for most, and its mark where that is wanted. False: its options cannot be answered, and so is the segment not.
  */
-export function echoOptions(ns: NetNs, skb: Skb, to: ReplyAddress): boolean {
+export function replyToSegment(ns: NetNs, skb: Skb, to: ReplyAddress): boolean {
+  to.reflectedMark = ipv4Of(ns).sysctls.fwmarkReflect !== 0 ? skb.mark : 0;
   to.opt = null;
   if (skb.opt === null) return true;
   if (!ipOptionsEcho(ns, replyOptions, skb, skb.opt)) return false;
@@ -80,7 +84,8 @@ export function tcpSendReply(
   const oif = to.boundDev === null ? 0 : to.boundDev.ifindex;
   const { opt } = to;
   const hop = ipOptionsHop(opt, to.daddr);
-  const dst = ipRouteOutput(ns, hop, to.saddr, oif, to.mark, to.tos);
+  const mark = (sk === null && to.reflectedMark) || to.mark;
+  const dst = ipRouteOutput(ns, hop, to.saddr, oif, mark, to.tos);
   if (dst === null) return;
   const headerLen = TCP_HLEN + (options === null ? 0 : tcpOptionsLen(options));
   const skb = ns.kernel.pool.alloc(IP_HLEN + headerLen);
@@ -98,7 +103,7 @@ export function tcpSendReply(
   if (options !== null) writeTcpOptions(view, off + TCP_HLEN, options);
   tcpOf(ns).outSegs++;
   skbSetRoute(skb, dst, hop);
-  skb.mark = to.mark;
+  skb.mark = mark;
   skb.hash = to.txHash;
   const optlen = opt === null ? 0 : opt.optlen;
   const small = IP_HLEN + optlen + headerLen <= IPV4_MIN_MTU;
@@ -120,7 +125,7 @@ export function tcpSendReset(ns: NetNs, skb: Skb, seg: TcpSegment): void {
   replyTo.sport = seg.dport;
   replyTo.dport = seg.sport;
   replyTo.tos = ipTos(skb.view, skb.netOff) & ~INET_ECN_MASK;
-  if (!echoOptions(ns, skb, replyTo)) return;
+  if (!replyToSegment(ns, skb, replyTo)) return;
   tcpOf(ns).outRsts++;
   if ((seg.flags & TCP_ACK) !== 0) {
     tcpSendReply(ns, replyTo, seg.ack, 0, TCP_RST, 0, null);

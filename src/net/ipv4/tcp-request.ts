@@ -1,7 +1,6 @@
 /** A listener's side of the handshake (tcp_conn_request, tcp_check_req, tcp_v4_syn_recv_sock). */
 import { hash4 } from "../../util/hash.ts";
-import { ipTos } from "../../wire/ipv4.ts";
-import { TCP_ACK, TCP_CWR, TCP_ECE, TCP_RST, TCP_SYN } from "../../wire/tcp.ts";
+import { TCP_ACK, TCP_ECE, TCP_RST, TCP_SYN } from "../../wire/tcp.ts";
 import { TcpOptions } from "../../wire/tcp-options.ts";
 import { IpOptionsData } from "../core/ip-options.ts";
 import type { NetNs } from "../core/net-ns.ts";
@@ -9,9 +8,10 @@ import type { Skb } from "../core/skb.ts";
 import { ipOptionsEcho } from "./ip-options.ts";
 import { sockOf, TCP_LISTEN, TCP_SYN_RECV } from "./sock.ts";
 import { skDstCheck } from "./sock-route.ts";
+import { tcpEcnChild, tcpEcnGrants } from "./tcp-ecn.ts";
 import { inWindow, oowLimited, TcpReqSock } from "./tcp-minisocks.ts";
 import { tcpOf } from "./tcp-net.ts";
-import { echoOptions, tcpSendReply } from "./tcp-reply.ts";
+import { replyToSegment, tcpSendReply } from "./tcp-reply.ts";
 import { TCP_RTO_MAX_NS, TCP_TIMEOUT_INIT_NS } from "./tcp-rto.ts";
 import type { TcpSegment } from "./tcp-segment.ts";
 import { after, type TcpSock } from "./tcp-sock.ts";
@@ -28,7 +28,6 @@ import {
 
 const synAckOptions = new TcpOptions();
 /** A SYN that offers explicit congestion notification (RFC 3168 6.1.1). */
-const ECN_SETUP = TCP_ECE | TCP_CWR;
 
 /** First sequence number of a connection: a keyed hash and a clock of 64 ns (secure_tcp_seq). */
 export function secureTcpSeq(ns: NetNs, saddr: number, daddr: number, sport: number, dport: number): number {
@@ -57,7 +56,7 @@ export function tcpConnRequest(listener: TcpSock, skb: Skb, seg: TcpSegment, isn
   req.sport = seg.dport;
   req.dport = seg.sport;
   req.boundDev = listener.boundDev;
-  req.mark = listener.mark;
+  req.mark = listener.mark || (net.fwmarkAccept !== 0 ? skb.mark : 0);
   req.opt = tcpV4SaveOptions(ns, skb);
   const dst = skDstCheck(req);
   if (dst === null || (dst.gateway !== 0 && req.opt !== null && req.opt.isStrictroute)) return;
@@ -69,7 +68,7 @@ export function tcpConnRequest(listener: TcpSock, skb: Skb, seg: TcpSegment, isn
   req.tsRecent = req.tstampOk ? options.tsVal : 0;
   req.sackOk = options.sackPermitted && net.sack !== 0;
   req.wscaleOk = options.wscale >= 0 && net.windowScaling !== 0;
-  req.ecnOk = (seg.flags & ECN_SETUP) === ECN_SETUP && (ipTos(skb.view, skb.netOff) & 3) === 0;
+  req.ecnOk = tcpEcnGrants(net.ecn, seg.flags, skb);
   req.sndWscale = req.wscaleOk ? options.wscale : 0;
   req.tsOffset = secureTcpTsOff(ns, req.saddr, req.daddr);
   req.sntIsn = isn !== 0 ? isn : secureTcpSeq(ns, req.saddr, req.daddr, req.sport, req.dport);
@@ -179,7 +178,7 @@ export function tcpCheckReq(req: TcpReqSock, skb: Skb, seg: TcpSegment): TcpSock
 /** An ACK on behalf of a request (tcp_v4_reqsk_send_ack). */
 function sendReqAck(req: TcpReqSock, skb: Skb): void {
   const saved = req.opt;
-  const answerable = echoOptions(req.ns, skb, req);
+  const answerable = replyToSegment(req.ns, skb, req);
   const options = synAckOptions;
   options.clear();
   options.timestamps = req.tstampOk;
@@ -259,6 +258,7 @@ function inheritNumbers(sk: TcpSock, req: TcpReqSock, seg: TcpSegment): void {
     sk.tsRecentStampNs = req.ns.kernel.sim.now;
   }
   sk.sackOk = req.sackOk;
+  tcpEcnChild(sk, req.ecnOk);
   sk.mssClamp = req.mss;
   sk.advmss = req.advmss;
 }

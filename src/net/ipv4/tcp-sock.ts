@@ -153,6 +153,8 @@ export class TcpSock extends Sock implements Tasklet {
   tstampOk = false;
   sackOk = false;
   wscaleOk = false;
+  /** TCP_ECN_* of tcp-ecn.ts. */
+  ecnFlags = 0;
   tsOffset = 0;
   headerLen = 20;
   lsndTimeNs = 0;

@@ -5,6 +5,7 @@ import { hystartReset } from "./tcp-hystart.ts";
 import { tcpOf } from "./tcp-net.ts";
 import { tcpPurgeReceive } from "./tcp-receive.ts";
 import { tcpClearXmitTimer, tcpUpdatePacing } from "./tcp-rto.ts";
+import type { TcpSegment } from "./tcp-segment.ts";
 import { RCV_SHUTDOWN, SEND_SHUTDOWN, TCP_CA_OPEN, TCP_INIT_CWND, type TcpSock } from "./tcp-sock.ts";
 import { MAX_TCP_HEADER, tcpFullSpace } from "./tcp-window.ts";
 
@@ -33,6 +34,12 @@ function initBufferSpace(sk: TcpSock): void {
   sk.rcvSsthresh = Math.min(sk.rcvSsthresh, sk.windowClamp);
   sk.sndCwndStampNs = now;
   sk.rcvqSpace = Math.min(sk.rcvSsthresh, sk.rcvWnd, TCP_INIT_CWND * sk.advmss);
+}
+
+/** Keeps the timestamp of a segment, to be echoed (tcp_store_ts_recent). */
+export function tcpStoreTsRecent(sk: TcpSock, seg: TcpSegment): void {
+  sk.tsRecent = seg.options.tsVal;
+  sk.tsRecentStampNs = sk.ns.kernel.sim.now;
 }
 
 /** A connection is about to be established (tcp_init_transfer). */

@@ -2,6 +2,7 @@
 import { TCP_ACK, TCP_FIN, TCP_PSH, TCP_SYN } from "../../wire/tcp.ts";
 import { TCP_CLOSE, TCP_LISTEN } from "./sock.ts";
 import { inCwndReduction, tcpCwndValidate } from "./tcp-cong.ts";
+import { tcpEcnSendSynAgain } from "./tcp-ecn.ts";
 import { tcpOf } from "./tcp-net.ts";
 import { tcpEventNewDataSent, tcpTransmit } from "./tcp-output.ts";
 import {
@@ -151,7 +152,7 @@ function sendBurst(sk: TcpSock, len: number, mss: number): number {
     const flags = queue.flags[i] | TCP_ACK | (segs > 1 && n === segs ? TCP_PSH : 0);
     tcpEventNewDataSent(sk);
     if (count < mss && count > 0) sk.sndSml = end;
-    tcpTransmit(sk, seq, count, flags);
+    tcpTransmit(sk, seq, count, flags, true);
   }
   chargeWmem(sk, len, segs);
   return segs;
@@ -227,7 +228,7 @@ export function tcpWriteWakeup(sk: TcpSock): void {
   const seq = queue.seq[at];
   const flags = queue.flags[at] | TCP_ACK;
   tcpEventNewDataSent(sk);
-  tcpTransmit(sk, seq, count, flags);
+  tcpTransmit(sk, seq, count, flags, true);
 }
 
 /** The Nagle setting of the socket. */
@@ -278,7 +279,7 @@ export function tcpRetransmit(sk: TcpSock, index: number, psh = 0): boolean {
     sk,
     queue.seq[i],
     queue.lengthOf(index),
-    (flags & TCP_SYN) !== 0 ? flags : flags | psh | TCP_ACK,
+    (flags & TCP_SYN) !== 0 ? flags | tcpEcnSendSynAgain(sk) : flags | psh | TCP_ACK,
   );
   tcpOf(sk.ns).retransSegs++;
   sk.totalRetrans++;

@@ -34,17 +34,30 @@ const MOVES: readonly (readonly [weight: number, move: Move])[] = [
 
 const TOTAL = MOVES.reduce((sum, [weight]) => sum + weight, 0);
 
-/** The segments behind the SYN: the end of the handshake, then anything, most of it about the last packet that came. */
-export function dialogue(prng: Prng): Answer[] {
+/**
+ * The segments behind the SYN: the end of the handshake, then anything, most of it about the last packet that came. `ecn`: both
+ * sides speak of congestion.
+ */
+export function dialogue(prng: Prng, ecn: boolean): Answer[] {
   const answers: Answer[] = [{ back: 0, ...plain("A") }];
   let reopened = false;
   for (let i = 2 + prng.below(12); i > 0; i--) {
-    const answer = { back: prng.below(12) === 0 ? 1 : 0, ...move(prng) };
+    const right = { back: prng.below(12) === 0 ? 1 : 0, ...move(prng) };
+    const answer = ecn ? marked(prng, right) : right;
     // Later kernels than 6.1 answer an inexact reset also before the handshake is over.
     answers.push(reopened && answer.flags === "R" ? { ...answer, shift: 0 } : answer);
     reopened ||= answer.flags === "S";
   }
   return answers;
+}
+
+/** Data that could be marked on its way, or was, and segments that tell of marks. */
+function marked(prng: Prng, answer: Answer): Answer {
+  if (/[SR]/.test(answer.flags)) return answer;
+  const flags = answer.flags + prng.pick(["", "", "", "E", "C", "EC"]);
+  return answer.payload > 0
+    ? { ...answer, flags, tos: prng.pick([2, 2, 2, 3, 3, 1, 0]) }
+    : { ...answer, flags };
 }
 
 function move(prng: Prng): Omit<Answer, "back"> {

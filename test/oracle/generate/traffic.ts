@@ -200,8 +200,9 @@ export class Traffic {
       dst: leg.address,
       ports: network.bridged ? ports : [...ports, ...network.ports],
     };
-    this.sendIp(leg, tcpPacket(context, "S"), "SYN");
-    for (const answer of dialogue(prng)) this.answer(answer, `TCP ${answer.flags || "none"}`);
+    const ecn = prng.below(4) === 0;
+    this.sendIp(leg, tcpPacket(context, ecn ? "SEC" : "S"), "SYN");
+    for (const answer of dialogue(prng, ecn)) this.answer(answer, `TCP ${answer.flags || "none"}`);
   }
 
   /** Two stations with the same port to the same service: NAT has to choose. */
