@@ -46,6 +46,13 @@ export class Cpu implements EventSink {
     this.wake(task, 0);
   }
 
+  /** The same at once: it handles text, which costs nothing here, unless it turns into a program. */
+  startPromptly(task: Task): void {
+    task.vruntimeNs = this.minVruntimeNs;
+    this.next.add(task);
+    this.sim.schedule(this.sim.now, this, task);
+  }
+
   /** A program that slept goes on in `delayNs`, if the processor is free or the program comes first; else when it is its turn. */
   wake(task: Task, delayNs: number): void {
     task.vruntimeNs = Math.max(task.vruntimeNs, this.minVruntimeNs - SLEEPER_CREDIT_NS);

@@ -39,11 +39,11 @@ export class Machine {
     return found;
   }
 
-  /** Starts a program with its sockets in `ns`. */
-  spawn(comm: string, ns: NetNs, program: Program): Process {
+  /** Starts a program with its sockets in `ns`; `promptly`: before those that wait for the processor. */
+  spawn(comm: string, ns: NetNs, program: Program, promptly = false): Process {
     const process = new Process(this, this.nextPid++, ns, comm);
     this.processes.push(process);
-    process.start(program);
+    process.start(program, promptly);
     return process;
   }
 

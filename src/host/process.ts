@@ -9,6 +9,9 @@ import { type Waiter, WaitQueue } from "../sim/wait-queue.ts";
 import type { Task } from "./cpu.ts";
 import type { Machine } from "./machine.ts";
 
+const SIGINT = 2;
+const SIGKILL = 9;
+
 /** What a program waits for: any of the queues, or the time. Without a timeout it waits for ever. */
 export interface Wait {
   readonly queues?: readonly WaitQueue[];
@@ -16,6 +19,8 @@ export interface Wait {
   readonly timeoutNs?: number;
   /** Instead of both: it computes for this long. */
   readonly workNs?: number;
+  /** Woken, it goes on at the same time: what it waits for is text of another program, which costs nothing here. */
+  readonly promptly?: boolean;
 }
 
 /** Why a program goes on. */
@@ -59,13 +64,22 @@ export class KilledError extends Error {
   }
 }
 
+/** Runs a part of a program until it ends, or SIGINT asks the program to go on behind it. */
+export function* untilInterrupted(part: Co<void>): Co<void> {
+  try {
+    yield* part;
+  } catch (error) {
+    if (!(error instanceof KilledError) || error.signal !== SIGINT) throw error;
+  }
+}
+
 export class Process implements Waiter, EventSink, Task {
   readonly pid: number;
   readonly machine: Machine;
   /** Namespace of its sockets. */
   readonly ns: NetNs;
-  /** Program name, as `ps` and `ss -p` show it. */
-  readonly comm: string;
+  /** Program name, as `ps` and `ss -p` show it: that of the last one that it turned into (execve). */
+  comm: string;
   /** null while it runs; 128+n when a signal ended it. */
   exitStatus: number | null = null;
   /** Woken when it ends. */
@@ -76,6 +90,7 @@ export class Process implements Waiter, EventSink, Task {
   private waitingOn: readonly WaitQueue[] = [];
   private generation = 0;
   private wake: Wake = "woken";
+  private promptly = false;
 
   constructor(machine: Machine, pid: number, ns: NetNs, comm: string) {
     this.machine = machine;
@@ -85,13 +100,14 @@ export class Process implements Waiter, EventSink, Task {
   }
 
   /** Starts the program in an event at the present time. */
-  start(program: Program): void {
+  start(program: Program, promptly = false): void {
     this.routine = program(this);
-    this.machine.cpu.start(this);
+    if (promptly) this.machine.cpu.startPromptly(this);
+    else this.machine.cpu.start(this);
   }
 
   onWake(): void {
-    this.resume("woken", WAKEUP_NS);
+    this.resume("woken", this.promptly ? 0 : WAKEUP_NS);
   }
 
   /** The time that it waited for has come. */
@@ -103,21 +119,24 @@ export class Process implements Waiter, EventSink, Task {
     if (this.exitStatus === null && this.routine !== null) this.advance(this.routine);
   }
 
-  /** Ends the process now, as by a signal. */
+  /** Ends the process now, as by a signal; a program that has a handler for it says with which status. */
   kill(signal: number): void {
     if (this.exitStatus !== null || this.routine === null) return;
     this.stopWaiting();
+    let status = 128 + signal;
     try {
-      this.routine.throw(new KilledError(signal));
+      const { done, value } = this.routine.throw(new KilledError(signal));
+      if (done && signal !== SIGKILL) status = value;
     } catch (error) {
       if (!(error instanceof KilledError)) throw error;
+      status = 128 + error.signal;
     }
-    this.exit(128 + signal);
+    this.exit(status);
   }
 
   private advance(routine: Co<number>): void {
     const { sim } = this.machine.kernel;
-    const { done, value } = routine.next(this.wake);
+    const { done, value } = this.next(routine);
     if (done) {
       this.exit(value);
       return;
@@ -126,9 +145,20 @@ export class Process implements Waiter, EventSink, Task {
       this.workNs = this.machine.pins.work.take(sim.now) ?? value.workNs;
       return;
     }
+    this.promptly = value.promptly === true;
     this.waitingOn = value.queues ?? [];
     for (const queue of this.waitingOn) queue.add(this);
     if (value.timeoutNs !== undefined) sim.schedule(sim.now + value.timeoutNs, this, this.generation);
+  }
+
+  /** Runs the program to its next wait; a signal that its own system call brought on it (SIGPIPE) ends it. */
+  private next(routine: Co<number>): IteratorResult<Wait, number> {
+    try {
+      return routine.next(this.wake);
+    } catch (error) {
+      if (!(error instanceof KilledError)) throw error;
+      return { done: true, value: 128 + error.signal };
+    }
   }
 
   private resume(wake: Wake, delayNs: number): void {

@@ -36,6 +36,7 @@ const schema = z.strictObject({
         http: port.optional(),
         "udp-echo": port.optional(),
         command: z.array(text).optional(),
+        expose: z.array(z.union([port, z.string().regex(/^\d+\/(?:tcp|udp|sctp)$/)])).optional(),
       }),
     )
     .optional(),
@@ -138,7 +139,7 @@ interface Complaint {
 const KNOWN: Record<string, readonly string[]> = {
   "": ["seed", "profile", "segments", "machines", "images", "pins"],
   "segments/*": ["subnet", "gateway", "latency", "bandwidth", "mtu", "loss", "jitter", "reorder", "queue"],
-  "images/*": ["http", "udp-echo", "command"],
+  "images/*": ["http", "udp-echo", "command", "expose"],
   ...PIN_KEYS,
 };
 

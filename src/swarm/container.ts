@@ -11,8 +11,8 @@ import type { NetNs } from "../net/core/net-ns.ts";
 import { WaitQueue } from "../sim/wait-queue.ts";
 import { NotModelledError } from "../util/errors.ts";
 import { ContainerLog } from "./container-log.ts";
-import type { ImageSpec } from "./images.ts";
-import type { PortConfig } from "./manager/objects.ts";
+import { type ImageSpec, startsServer } from "./images.ts";
+import type { Mount, PortConfig } from "./manager/objects.ts";
 import type { Sandbox } from "./network/sandbox.ts";
 
 const SEC = 1_000_000_000;
@@ -46,6 +46,9 @@ export interface ContainerOptions {
   /** Name of its namespace in the lab. */
   readonly nsName: string;
   readonly hostPorts: readonly PortConfig[];
+  /** Ports that the image or the user names, such as `80/tcp`: those of `hostPorts` and others. */
+  readonly exposed: readonly string[];
+  readonly mounts: readonly Mount[];
   readonly autoRemove: boolean;
 }
 
@@ -103,7 +106,9 @@ export class Container {
 
   /** Words of the command that runs. */
   get argv(): readonly string[] {
-    return this.options.command.length > 0 ? this.options.command : this.options.spec.command;
+    const { command, spec } = this.options;
+    if (command.length === 0) return spec.command;
+    return startsServer(spec, command) ? [spec.command[0], ...command] : command;
   }
 
   /** Starts the programs in the sandbox's namespace. */
@@ -118,8 +123,7 @@ export class Container {
     const print = (text: string): void => this.log.write("stderr", text);
     this.processes = [];
     if (this.attachedMain !== null) programs.push(this.attachedMain);
-    else if (this.options.command.length > 0 || (http === 0 && echoPort === 0))
-      programs.push(this.commandProgram(run));
+    else if (!startsServer(this.options.spec, this.options.command)) programs.push(this.commandProgram(run));
     else if (http === 0) programs.push(udpEcho({ hostname, port: echoPort }));
     else programs.push(whoami({ hostname, port: http, udpPorts: echoPort === 0 ? [] : [echoPort], print }));
     this.attachedMain = null;

@@ -1,6 +1,9 @@
 /** The engine knows no such object (status 404): the client has words of its own for that. */
 export class NoSuchObjectError extends Error {
-  constructor(object: "network" | "service" | "node", reference: string) {
+  constructor(
+    object: "network" | "service" | "node" | "volume" | "image" | "container:path",
+    reference: string,
+  ) {
     super(`No such ${object}: ${reference}`);
     this.name = "NoSuchObjectError";
   }

@@ -37,6 +37,7 @@ import {
   NOT_PART,
 } from "./swarm-errors.ts";
 import { taskAttachments } from "./task-attachments.ts";
+import { Volumes } from "./volumes.ts";
 
 /** How this engine is part of a swarm. */
 export interface Membership {
@@ -82,6 +83,9 @@ export class Engine {
   readonly daemon: Daemon;
   readonly registry: RegistryClient;
   readonly attachers: Attachers;
+  readonly volumes: Volumes;
+  /** Images by names that were given to them on this machine. */
+  readonly tags = new Map<string, ImageSpec>();
   private readonly attachments = new WeakMap<Container, readonly Attachment[]>();
 
   /** `boots` counts how often the machine was started before. */
@@ -93,6 +97,7 @@ export class Engine {
     this.prng = boots === 0 ? prng : prng.stream(`boot/${boots}`);
     this.daemon = new Daemon(machine);
     this.attachers = new Attachers(fabric.sim);
+    this.volumes = new Volumes(this.prng.stream("volumes"), () => fabric.sim.now);
     this.registry = new RegistryClient(this.daemon, this.prng.stream("registry"));
     this.controller = new NetworkController(machine, this.prng.stream("libnetwork"), fabric.answers);
     this.id = Array.from({ length: 12 }, () => prng.text(4, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")).join(":");
@@ -224,7 +229,7 @@ export class Engine {
   }
 
   findImage(reference: string): ImageSpec | null {
-    return findImage(this.fabric.images, reference);
+    return this.tags.get(withTag(reference)) ?? findImage(this.fabric.images, reference);
   }
 
   /** By id, unique prefix or name; null when there is none. */
@@ -251,20 +256,27 @@ export class Engine {
     labels.set("com.docker.swarm.task", "");
     labels.set(TASK_LABEL, task.id);
     labels.set("com.docker.swarm.task.name", taskContainerName(task));
+    const image = this.findImage(spec.image)!;
+    const hostPorts = task.ports.filter((port) => port.mode === "host");
     const container = this.createContainer({
       name: taskContainerName(task),
       named: true,
       image: withTag(spec.image),
-      spec: this.findImage(spec.image)!,
+      spec: image,
       command: [...spec.command, ...spec.args],
       env: spec.env,
       hostname: spec.hostname,
       labels,
       nsName: `ctr-${task.serviceName}.${task.slot > 0 ? task.slot : this.machine.name}`,
-      hostPorts: task.ports.filter((port) => port.mode === "host"),
+      hostPorts,
+      mounts: this.volumes.settle(spec.mounts ?? []),
+      exposed: [
+        ...new Set([...image.exposed, ...hostPorts.map((port) => `${port.targetPort}/${port.protocol}`)]),
+      ],
       autoRemove: false,
     });
     this.attachments.set(container, this.attachmentsOf(task, container));
+    this.fabric.taskContainers.set(task.id, container);
     return container;
   }
 
@@ -297,6 +309,7 @@ export class Engine {
     this.releaseSandbox(container);
     const i = this.containers.indexOf(container);
     if (i >= 0) this.containers.splice(i, 1);
+    this.fabric.taskContainers.delete(container.options.labels.get(TASK_LABEL) ?? "");
   }
 
   /** Takes the user's overlays that are not in `used` away from this node. */

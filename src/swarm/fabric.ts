@@ -27,6 +27,9 @@ export class SwarmFabric {
   /** Whether a container's first word is a program that `runCommand` can start. */
   hasProgram: (machine: Machine, container: Container, word: string) => boolean = () => true;
 
+  /** Finds the container of a task on whatever node it is; the engines set it. */
+  readonly taskContainers = new Map<string, Container>();
+
   constructor(sim: Sim, prng: Prng, pins: Pins = {}, images: ImageTable = imageTable()) {
     this.sim = sim;
     this.prng = prng;

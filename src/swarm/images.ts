@@ -7,10 +7,14 @@ export interface ImageSpec {
   readonly udpEcho: number;
   /** Default command, as `docker ps` shows it. */
   readonly command: readonly string[];
+  /** Words that start its server as well, behind the first of `command`. */
+  readonly servers?: readonly string[];
   /** Its commands are those of busybox. */
   readonly busybox: boolean;
   /** Its server stands for another program: what that one prints nobody knows here. */
   readonly quiet: boolean;
+  /** Ports that it names (EXPOSE), such as `80/tcp`. */
+  readonly exposed: readonly string[];
   /** On a registry: its digest is known. */
   readonly digest: string | null;
 }
@@ -20,6 +24,7 @@ export interface ImageDecl {
   readonly http?: number;
   readonly "udp-echo"?: number;
   readonly command?: readonly string[];
+  readonly expose?: readonly (string | number)[];
 }
 
 export type ImageTable = ReadonlyMap<string, ImageSpec>;
@@ -30,22 +35,33 @@ const WHOAMI: ImageSpec = {
   command: ["/whoami"],
   busybox: true,
   quiet: false,
+  exposed: [],
   digest: null,
 };
 const NGINX: ImageSpec = {
   http: 80,
   udpEcho: 0,
   command: ["/docker-entrypoint.sh", "nginx", "-g", "daemon off;"],
+  servers: ["nginx", "nginx-debug"],
   busybox: false,
   quiet: true,
+  exposed: ["80/tcp"],
   digest: null,
 };
-const SHELL: ImageSpec = { http: 0, udpEcho: 0, command: ["sh"], busybox: true, quiet: false, digest: null };
+const SHELL: ImageSpec = {
+  http: 0,
+  udpEcho: 0,
+  command: ["sh"],
+  busybox: true,
+  quiet: false,
+  exposed: [],
+  digest: null,
+};
 
 const BUILT_IN: Readonly<Record<string, ImageSpec>> = {
   whoami: WHOAMI,
-  "containous/whoami": WHOAMI,
-  "traefik/whoami": WHOAMI,
+  "containous/whoami": { ...WHOAMI, exposed: ["80/tcp"] },
+  "traefik/whoami": { ...WHOAMI, exposed: ["80/tcp"] },
   nginx: NGINX,
   busybox: SHELL,
   "nicolaka/netshoot": { ...SHELL, command: ["zsh"], busybox: false },
@@ -62,14 +78,18 @@ export function imageTable(declared: Readonly<Record<string, ImageDecl>> = {}): 
       command: [`/${name.replace(/^.*\//, "")}`],
       busybox: true,
       quiet: false,
+      exposed: [],
       digest: null,
     };
     table.set(name, {
       http: decl.http ?? base.http,
       udpEcho: decl["udp-echo"] ?? base.udpEcho,
+      servers: base.servers ?? [],
       command: decl.command ?? base.command,
       busybox: base.busybox,
       quiet: base.quiet,
+      exposed:
+        decl.expose?.map((port) => (/\//.test(String(port)) ? String(port) : `${port}/tcp`)) ?? base.exposed,
       digest: null,
     });
   }
@@ -80,6 +100,14 @@ export function imageTable(declared: Readonly<Record<string, ImageDecl>> = {}): 
 export function findImage(table: ImageTable, reference: string): ImageSpec | null {
   const name = reference.replace(/@sha256:[0-9a-f]+$/, "").replace(/:[^:/]*$/, "");
   return table.get(name) ?? table.get(name.replace(/^(docker\.io\/)?(library\/)?/, "")) ?? null;
+}
+
+/** Whether a command (none: the image's own) is the server of the image. */
+export function startsServer(
+  { http, udpEcho, servers = [] }: ImageSpec,
+  command: readonly string[],
+): boolean {
+  return http + udpEcho > 0 && (command.length === 0 || servers.includes(command[0]));
 }
 
 /** `whoami` -> `whoami:latest` (reference.TagNameOnly). */

@@ -3,9 +3,8 @@
  */
 import { type Container, isKnownCommand } from "./container.ts";
 import type { Engine } from "./engine.ts";
-import type { PortConfig } from "./manager/objects.ts";
+import { startsServer } from "./images.ts";
 import type { Attachment } from "./network/controller.ts";
-import type { Sandbox } from "./network/sandbox.ts";
 
 /** What Docker sets in the namespace of every container that has one of its own. */
 const CONTAINER_SYSCTLS = [
@@ -30,14 +29,15 @@ export function startContainer(
   const ns = sandbox.createNs(nsName);
   for (const [name, value] of CONTAINER_SYSCTLS)
     if (ns.sysctl.names().includes(name)) ns.sysctl.set(name, value);
-  const mapped = controller.mapPorts(sandbox, hostPorts);
-  if (mapped === null) {
-    const why = portRefusal(engine, container, sandbox);
+  const refused = controller.mapPorts(sandbox, hostPorts);
+  if (refused !== null) {
+    const { id, name } = sandbox.gatewayEndpoint()!;
     engine.releaseSandbox(container);
-    return why;
+    return `driver failed programming external connectivity on endpoint ${name} (${id}): ${refused}`;
   }
-  container.mappedPorts = mapped;
-  const missing = command.length === 0 ? null : missingProgram(engine, container, command[0]);
+  container.mappedPorts = sandbox.gatewayEndpoint()?.portMappings ?? [];
+  const known = command.length === 0 || startsServer(container.options.spec, command);
+  const missing = known ? null : missingProgram(engine, container, command[0]);
   if (missing !== null) {
     engine.releaseSandbox(container);
     container.exitCode = NOT_FOUND;
@@ -59,21 +59,4 @@ export function missingProgram(
     ? `stat ${word}: no such file or directory`
     : "executable file not found in $PATH";
   return `unable to start container process: exec: "${word}": ${why}: unknown`;
-}
-
-const samePort = (a: PortConfig, b: PortConfig): boolean =>
-  a.publishedPort === b.publishedPort && a.protocol === b.protocol;
-
-/** Why a port of the host cannot be had: another container has it, or a process of the machine. */
-function portRefusal({ containers }: Engine, { options }: Container, sandbox: Sandbox): string {
-  const { id, name } = sandbox.gatewayEndpoint()!;
-  const head = `driver failed programming external connectivity on endpoint ${name} (${id})`;
-  const wanted = options.hostPorts.filter(({ publishedPort }) => publishedPort !== 0);
-  const taken = wanted.find((port) =>
-    containers.some(({ mappedPorts }) => mappedPorts.some((mapped) => samePort(mapped, port))),
-  );
-  if (taken !== undefined)
-    return `${head}: Bind for 0.0.0.0:${taken.publishedPort} failed: port is already allocated`;
-  const [{ protocol, publishedPort }] = wanted;
-  return `${head}: Error starting userland proxy: listen ${protocol}4 0.0.0.0:${publishedPort}: bind: address already in use`;
 }

@@ -24,6 +24,7 @@ export function taskAttachments(
         serviceId: task.serviceId,
         serviceName: task.serviceName,
         virtualIp: vip?.addr ?? 0,
+        aliases: task.spec.aliases?.get(networkId) ?? [],
         ingressPorts: ingress ? task.ports.filter((port) => port.mode === "ingress") : [],
       },
       aliases: [alias],

@@ -14,10 +14,12 @@ import { type BrportSettings, linkSetBrport } from "../net/ctl/link-bridge.ts";
 import { SEC } from "../sim/sim.ts";
 import { NotModelledError, SysError, UsageError } from "../util/errors.ts";
 import { formatIp4, formatMac, parseIp4, parseMac } from "../wire/address.ts";
+import { FDB_HELP, fdbGet } from "./bridge-fdb-get.ts";
+import { namedNetns } from "./ip/ip-netns.ts";
 import { ipOutput, rtnetlinkFailure } from "./ip/ip-options.ts";
 import { bridgeSlaveFields, fieldsText } from "./ip/link-detail.ts";
 import { linkFlags, linkName, toJson } from "./ip/link-format.ts";
-import type { Tool, ToolContext, ToolOutput } from "./tool.ts";
+import { contextIn, type Tool, type ToolContext, type ToolOutput } from "./tool.ts";
 
 export interface BridgeArgs {
   readonly details: boolean;
@@ -25,6 +27,8 @@ export interface BridgeArgs {
   readonly json: boolean;
   readonly object: "fdb" | "link";
   readonly words: readonly string[];
+  /** `-n NS`, "" when not given. */
+  readonly netns: string;
 }
 
 const FAILED = 255;
@@ -32,7 +36,10 @@ const FAILED = 255;
 export const bridge: Tool<BridgeArgs, ToolOutput> = {
   name: "bridge",
   parse: parseBridge,
-  run: (args, context) => (args.object === "fdb" ? runFdb(args, context) : runLink(args, context)),
+  run(args, outside) {
+    const context = args.netns === "" ? outside : contextIn(outside, namedNetns(outside, args.netns));
+    return args.object === "fdb" ? runFdb(args, context) : runLink(args, context);
+  },
   render: (result) => result,
   failure: (error) => (error instanceof SysError ? rtnetlinkFailure(error, FAILED) : null),
 };
@@ -41,10 +48,12 @@ function parseBridge(argv: readonly string[]): BridgeArgs {
   let details = false;
   let stats = false;
   let json = false;
+  let netns = "";
   let i = 0;
   for (; i < argv.length && argv[i].startsWith("-"); i++) {
     const word = argv[i].replace(/^--?/, "");
-    if ("details".startsWith(word)) details = true;
+    if (word !== "" && "netns".startsWith(word)) netns = argv[++i] ?? "";
+    else if ("details".startsWith(word)) details = true;
     else if ("statistics".startsWith(word)) stats = true;
     else if ("json".startsWith(word)) json = true;
     else throw new NotModelledError(`bridge ${argv[i]}`);
@@ -52,7 +61,8 @@ function parseBridge(argv: readonly string[]): BridgeArgs {
   const object = argv[i] ?? "";
   if (object === "") throw new NotModelledError("bridge without an object");
   for (const known of ["fdb", "link"] as const)
-    if (known.startsWith(object)) return { details, stats, json, object: known, words: argv.slice(i + 1) };
+    if (known.startsWith(object))
+      return { details, stats, json, object: known, words: argv.slice(i + 1), netns };
   if (["vlan", "mdb", "monitor", "vni"].includes(object)) throw new NotModelledError(`bridge ${object}`);
   throw new UsageError(`Object "${object}" is unknown, try "bridge help".`, FAILED);
 }
@@ -72,12 +82,19 @@ function runFdb(args: BridgeArgs, context: ToolContext): ToolOutput {
   if (verb === "show" || verb === "list" || verb === "lst") return ipOutput(showFdb(rest, args, context));
   const change = verb === undefined ? undefined : FDB_CHANGES[verb];
   if (change === undefined) {
-    if (verb === "get" || verb === "flush") throw new NotModelledError(`bridge fdb ${command}`);
+    if (command === "help") return { stdout: "", stderr: FDB_HELP, status: FAILED };
+    if (verb === "get") return oneFdb(fdbGet(rest, context), args, context);
+    if (verb === "flush") throw new NotModelledError(`bridge fdb ${command}`);
     throw new UsageError(`Command "${command}" is unknown, try "bridge fdb help".`, FAILED);
   }
   const { dev, spec } = fdbWords(rest, context);
   change(dev, spec);
   return ipOutput("");
+}
+
+function oneFdb(entry: FdbDumpEntry, args: BridgeArgs, context: ToolContext): ToolOutput {
+  if (args.json) return ipOutput(`${toJson([fdbJson(entry, true)])}\n`);
+  return ipOutput(fdbText(entry, true, args.stats ? context.machine.kernel.sim.now : -1));
 }
 
 function device(name: string | undefined, context: ToolContext): NetDevice {

@@ -1,65 +1,35 @@
 /** conntrack(8) of conntrack-tools 1.4.7: the text is that of libnetfilter_conntrack's default output. */
+
+import { type Co, KilledError, waitFor } from "../host/process.ts";
 import {
   type ConntrackEntry,
   conntrackCount,
+  conntrackCreate,
   conntrackDelete,
   conntrackFlush,
   conntrackGet,
   conntrackList,
+  conntrackListen,
+  conntrackMatches,
   conntrackStats,
   conntrackUpdate,
 } from "../net/ctl/conntrack.ts";
-import { TCP_CONNTRACK_NAMES } from "../net/netfilter/conntrack/conn.ts";
-import { SysError, UsageError } from "../util/errors.ts";
-import { formatIp4 } from "../wire/address.ts";
-import { IPPROTO_GRE, IPPROTO_ICMP, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from "../wire/ipv4.ts";
-import { CONNTRACK_VERSION, type ConntrackArgs, parseConntrackArgs } from "./conntrack-args.ts";
+import { WaitQueue } from "../sim/wait-queue.ts";
+import { NotModelledError, SysError } from "../util/errors.ts";
+import { IPPROTO_ICMP } from "../wire/ipv4.ts";
+import { type ConntrackArgs, parseConntrackArgs } from "./conntrack-args.ts";
+import { conntrackLine, eventLine } from "./conntrack-text.ts";
+import { CONNTRACK_VERSION } from "./conntrack-values.ts";
 import type { Tool, ToolContext, ToolOutput } from "./tool.ts";
 
-const PROTOCOL_NAMES: Readonly<Record<number, string>> = {
-  [IPPROTO_ICMP]: "icmp",
-  [IPPROTO_TCP]: "tcp",
-  [IPPROTO_UDP]: "udp",
-  33: "dccp",
-  [IPPROTO_GRE]: "gre",
-  58: "icmpv6",
-  [IPPROTO_SCTP]: "sctp",
-  136: "udplite",
-};
+const SIGPIPE = 13;
 
 /** What a command found, and the plain text of those that find nothing. */
 interface ConntrackResult {
   readonly entries: readonly ConntrackEntry[];
   readonly text: string;
-}
-
-function portsText(proto: number, sport: number, dport: number): string {
-  if (proto === IPPROTO_TCP || proto === IPPROTO_UDP || proto === IPPROTO_SCTP)
-    return `sport=${sport} dport=${dport} `;
-  if (proto === IPPROTO_GRE) return `srckey=0x${sport.toString(16)} dstkey=0x${dport.toString(16)} `;
-  return proto === IPPROTO_ICMP ? `type=${dport >> 8} code=${dport & 0xff} id=${sport} ` : "";
-}
-
-function countersText(acct: Float64Array | null, dir: number): string {
-  return acct === null ? "" : `packets=${acct[2 * dir]} bytes=${acct[2 * dir + 1]} `;
-}
-
-/** One line of `conntrack -L`, without its end. */
-export function conntrackLine(entry: ConntrackEntry, extended: boolean): string {
-  const { conn, seenReply, assured, expiresS } = entry;
-  const name = (PROTOCOL_NAMES[conn.proto] ?? "unknown").padEnd(8);
-  const orig = `src=${formatIp4(conn.origSrc)} dst=${formatIp4(conn.origDst)} `;
-  const reply = `src=${formatIp4(conn.replSrc)} dst=${formatIp4(conn.replDst)} `;
-  return [
-    extended ? "ipv4     2 " : "",
-    `${name} ${conn.proto} ${expiresS} `,
-    conn.proto === IPPROTO_TCP ? `${TCP_CONNTRACK_NAMES[conn.tcpState]} ` : "",
-    orig + portsText(conn.proto, conn.origSport, conn.origDport) + countersText(conn.acct, 0),
-    seenReply ? "" : "[UNREPLIED] ",
-    reply + portsText(conn.proto, conn.replSport, conn.replDport) + countersText(conn.acct, 1),
-    assured ? "[ASSURED] " : "",
-    `mark=${conn.mark >>> 0} use=${conn.use}`,
-  ].join("");
+  /** How many events -E has shown. */
+  readonly shown?: number;
 }
 
 function statsText(context: ToolContext): string {
@@ -72,36 +42,63 @@ function statsText(context: ToolContext): string {
   return `cpu=0   \t${counters.join(" ")} \n`;
 }
 
-/** The one entry that -G names by its original tuple, or a reply one. */
-function getOne(args: ConntrackArgs, context: ToolContext): ConntrackEntry {
-  const { filter } = args;
-  const byReply = filter.origSrc === undefined;
-  const src = byReply ? filter.replSrc : filter.origSrc;
-  const dst = byReply ? filter.replDst : filter.origDst;
-  if (src === undefined || dst === undefined || filter.proto === undefined)
-    throw new UsageError(`${CONNTRACK_VERSION}: you have to specify source and destination address\n`, 2);
-  const icmp = filter.proto === IPPROTO_ICMP;
-  const sport = (icmp ? filter.icmpId : byReply ? filter.replSport : filter.origSport) ?? 0;
-  const dport = icmp
-    ? ((filter.icmpType ?? 0) << 8) | (filter.icmpCode ?? 0)
-    : ((byReply ? filter.replDport : filter.origDport) ?? 0);
-  return conntrackGet(context.ns, { proto: filter.proto, src: src.value, dst: dst.value, sport, dport });
+/** The one entry that -G names by its original tuple: none when that belongs to the answers of another. */
+function getOne({ filter }: ConntrackArgs, context: ToolContext): ConntrackEntry[] {
+  const { proto, origSrc, origDst } = filter;
+  if (origSrc === undefined || origDst === undefined) throw new SysError("EINVAL");
+  const icmp = proto === IPPROTO_ICMP;
+  const sport = (icmp ? filter.icmpId : filter.origSport) ?? 0;
+  const dport = icmp ? ((filter.icmpType ?? 0) << 8) | (filter.icmpCode ?? 0) : (filter.origDport ?? 0);
+  const key = { proto: proto!, src: origSrc.value, dst: origDst.value, sport, dport };
+  const entry = conntrackGet(context.ns, key);
+  return entry.conn.origSrc === key.src && entry.conn.origSport === sport ? [entry] : [];
+}
+
+/** What there is of tables that stay empty. */
+function emptyTable({ command, table }: ConntrackArgs): ConntrackResult {
+  if (table === "none" && command === "list") return { entries: [], text: "" };
+  if (table === "none") throw new NotModelledError(`conntrack: ${command} of what is not confirmed`);
+  if (command === "stats")
+    return { entries: [], text: "cpu=0   \texpect_new=0 expect_create=0 expect_delete=0 \n" };
+  if (command === "count") return { entries: [], text: "0\n" };
+  if (command !== "list" && command !== "flush") throw new NotModelledError("conntrack expectations");
+  return { entries: [], text: "" };
+}
+
+/** -U of libmnl leaves the family out where nothing says it, and the kernel then takes the message for another one. */
+function update(args: ConntrackArgs, { ns }: ToolContext): ConntrackEntry[] {
+  const { filter, setMark, setTimeoutS, setStatus, setState, hasFamily } = args;
+  if (!hasFamily && conntrackList(ns, filter).length > 0) throw new SysError("EOPNOTSUPP");
+  return conntrackUpdate(ns, filter, {
+    mark: setMark,
+    timeoutS: setTimeoutS,
+    status: setStatus,
+    state: setState,
+  });
 }
 
 function perform(args: ConntrackArgs, context: ToolContext): ConntrackResult {
   const { ns } = context;
   const { filter } = args;
+  if (args.table !== "conntrack") return emptyTable(args);
   switch (args.command) {
-    case "list":
-      return { entries: conntrackList(ns, filter), text: "" };
-    case "get":
-      return { entries: [getOne(args, context)], text: "" };
-    case "delete":
-      return { entries: conntrackDelete(ns, filter), text: "" };
-    case "update": {
-      const change = { mark: args.setMark, timeoutS: args.setTimeoutS };
-      return { entries: conntrackUpdate(ns, filter, change), text: "" };
+    case "list": {
+      const entries = conntrackList(ns, filter);
+      const lines = { entries, text: linesOf(entries, args) };
+      if (args.zero) for (const { conn } of entries) conn.acct?.fill(0);
+      return lines;
     }
+    case "get":
+      return listed(getOne(args, context), args);
+    case "delete":
+      return listed(conntrackDelete(ns, filter), args);
+    case "update":
+      return listed(update(args, context), args);
+    case "create":
+      conntrackCreate(ns, args.create!);
+      return { entries: [], text: "" };
+    case "event":
+      throw new NotModelledError("conntrack -E of expectations");
     case "flush":
       conntrackFlush(ns);
       return { entries: [], text: "" };
@@ -114,6 +111,33 @@ function perform(args: ConntrackArgs, context: ToolContext): ConntrackResult {
   }
 }
 
+/** -E: prints events as they come, until it is interrupted. */
+function* listen(args: ConntrackArgs, context: ToolContext): Co<ConntrackResult> {
+  const never = new WaitQueue();
+  let shown = 0;
+  const stop = conntrackListen(context.ns, (news) => {
+    if (!args.events.includes(news.type) || !conntrackMatches(news.conn, args.filter)) return;
+    shown++;
+    context.print(`${eventLine(news, args.extended, context.process.pid)}\n`);
+  });
+  try {
+    for (;;) yield* waitFor(never);
+  } catch (error) {
+    if (!(error instanceof KilledError) || error.signal === SIGPIPE) throw error;
+    return { entries: [], text: "", shown };
+  } finally {
+    stop();
+  }
+}
+
+function linesOf(entries: readonly ConntrackEntry[], { extended }: ConntrackArgs): string {
+  return entries.map((entry) => `${conntrackLine(entry, extended)}\n`).join("");
+}
+
+function listed(entries: readonly ConntrackEntry[], args: ConntrackArgs): ConntrackResult {
+  return { entries, text: linesOf(entries, args) };
+}
+
 const DONE: Readonly<Record<string, string>> = {
   list: "shown",
   get: "shown",
@@ -121,25 +145,43 @@ const DONE: Readonly<Record<string, string>> = {
   update: "updated",
 };
 
+/** The last line, on standard error; "" for commands that have none. */
+function summary({ command, table }: ConntrackArgs, count: number): string {
+  if (command === "create") return `${CONNTRACK_VERSION}: 1 flow entries have been created.\n`;
+  if (table === "expect" && command === "list")
+    return `${CONNTRACK_VERSION}: 0 expectations have been shown.\n`;
+  const emptied = table === "expect" ? "expectation" : "connection tracking";
+  if (command === "flush") return `${CONNTRACK_VERSION}: ${emptied} table has been emptied.\n`;
+  const done = DONE[command];
+  return done === undefined ? "" : `${CONNTRACK_VERSION}: ${count} flow entries have been ${done}.\n`;
+}
+
+/** What the kernel's refusals are called. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  ENOENT: "such conntrack doesn't exist",
+  EINVAL: "invalid parameters",
+  EEXIST: "Such conntrack exists, try -U to update",
+  EOPNOTSUPP: "Operation not supported",
+};
+
 export const conntrack: Tool<ConntrackArgs, ConntrackResult> = {
   name: "conntrack",
   parse: (argv) => parseConntrackArgs(argv),
-  run: perform,
-  render({ entries, text }, args): ToolOutput {
-    const done = DONE[args.command];
-    if (args.command === "flush") {
-      const stderr = `${CONNTRACK_VERSION}: connection tracking table has been emptied.\n`;
-      return { stdout: "", stderr, status: 0 };
-    }
-    if (done === undefined) return { stdout: text, stderr: "", status: 0 };
-    const stdout = entries.map((entry) => `${conntrackLine(entry, args.extended)}\n`).join("");
-    const stderr = `${CONNTRACK_VERSION}: ${entries.length} flow entries have been ${done}.\n`;
-    const failed = entries.length === 0 && (args.command === "delete" || args.command === "update");
-    return { stdout, stderr, status: failed ? 1 : 0 };
+  run: (args, context) =>
+    args.command === "event" && args.table === "conntrack" ? listen(args, context) : perform(args, context),
+  render({ entries, text, shown }, args): ToolOutput {
+    const events = `${CONNTRACK_VERSION}: ${shown} flow events have been shown.\n`;
+    const stderr = args.warnings + (shown === undefined ? summary(args, entries.length) : events);
+    const wanted = ["get", "delete", "update"].includes(args.command);
+    return { stdout: text, stderr, status: wanted && entries.length === 0 ? 1 : 0 };
   },
-  failure(error): ToolOutput | null {
-    if (!(error instanceof SysError) || error.code !== "ENOENT") return null;
-    const stderr = `${CONNTRACK_VERSION}: Operation failed: such conntrack doesn't exist\n`;
+  failure(error, args): ToolOutput | null {
+    const words = error instanceof SysError ? REFUSALS[error.code] : undefined;
+    if (words === undefined) return null;
+    const line = `Operation failed: ${words}\n`;
+    // Said by the request inside and by the command around it.
+    const inside = args?.command === "update" ? line : "";
+    const stderr = `${args?.warnings ?? ""}${inside}${CONNTRACK_VERSION}: ${line}`;
     return { stdout: "", stderr, status: 1 };
   },
 };

@@ -22,6 +22,8 @@ export interface HpingArgs {
   mss: number;
   ttl: number;
   tos: number;
+  /** null: random. */
+  id: number | null;
   dontFragment: boolean;
   dataBytes: number;
   quiet: boolean;
@@ -66,6 +68,10 @@ const LONG = {
   numeric: "n",
   interface: "I",
   tos: "o",
+  id: "N",
+  rel: "r",
+  winid: "W",
+  frag: "f",
   dontfrag: "y",
   fast: "fast",
   faster: "faster",
@@ -104,6 +110,9 @@ function setOption(args: HpingArgs, option: string, value: string): void {
   else if (option === "w") args.window = numberOf(value, 65535);
   else if (option === "d") args.dataBytes = numberOf(value, 65000);
   else if (option === "o") args.tos = Number.parseInt(value, 16);
+  else if (option === "N") args.id = numberOf(value, 65535);
+  else if (option === "r" || option === "W" || option === "f")
+    throw new NotModelledError(`hping3 -${option}`);
   else if (option === "y") args.dontFragment = true;
   else if (option === "q") args.quiet = true;
   else if (option === "n") args.numeric = true;
@@ -127,12 +136,13 @@ export function parseHping(argv: readonly string[]): HpingArgs {
     mss: 0,
     ttl: 64,
     tos: 0,
+    id: null,
     dontFragment: false,
     dataBytes: 0,
     quiet: false,
     numeric: false,
   };
-  const reader = new OptionReader("hping3", argv, "12SAFRPUXYc:i:t:s:p:kM:L:w:d:o:yqnVI:", 1, LONG);
+  const reader = new OptionReader("hping3", argv, "12SAFRPUXYc:i:t:s:p:kM:L:w:d:o:N:yqnVI:rWf", 1, LONG);
   for (const { option, value } of reader.options()) setOption(args, option, value);
   if (reader.rest.length !== 1)
     throw new UsageError("hping3: you must specify only one target host at a time", 1);

@@ -5,12 +5,21 @@ import { reverseName } from "../host/reverse-name.ts";
 import { closeSocket, openRaw } from "../host/socket.ts";
 import { pingGetPort } from "../net/ipv4/ping.ts";
 import type { RawPacket, RawSock } from "../net/ipv4/raw-sock.ts";
-import { IP_PMTUDISC_DO, IP_PMTUDISC_DONT, sockOf } from "../net/ipv4/sock.ts";
+import { sockOf } from "../net/ipv4/sock.ts";
 import { skRouteOutput } from "../net/ipv4/sock-route.ts";
 import { SysError, strerror, UsageError } from "../util/errors.ts";
+import type { Prng } from "../util/prng.ts";
 import { formatIp4 } from "../wire/address.ts";
 import { ICMP_DEST_UNREACH, ICMP_ECHO, ICMP_ECHOREPLY, ICMP_TIME_EXCEEDED } from "../wire/icmp.ts";
-import { IP_HLEN, IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../wire/ipv4.ts";
+import {
+  IP_DF,
+  IP_HLEN,
+  IP_MF,
+  IPPROTO_ICMP,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  l4ChecksumSet,
+} from "../wire/ipv4.ts";
 import { TCP_HLEN } from "../wire/tcp.ts";
 import { FLAG_LETTERS, type HpingArgs, parseHping } from "./hping3-args.ts";
 import type { Tool, ToolContext, ToolOutput } from "./tool.ts";
@@ -49,6 +58,8 @@ class HpingRun {
   readonly rttsNs: number[] = [];
   private readonly process: Process;
   private readonly ident: number;
+  /** Where the ids of its packets come from. */
+  private readonly ids: Prng;
   private readonly basePort: number;
   /** When the packet of a source port (ICMP: of a sequence number) left, and its number. */
   private readonly sentAt = new Map<number, { atNs: number; number: number }>();
@@ -62,6 +73,7 @@ class HpingRun {
     this.answers = protocol === IPPROTO_ICMP ? this.icmp : openRaw(process, protocol);
     this.ident = pingGetPort(machine.kernel);
     this.basePort = args.sport || 1024 + sockOf(process.ns).prng.below(2000);
+    this.ids = sockOf(process.ns).prng.stream(`hping3/${this.now}`);
     const { dst } = skRouteOutput(this.answers, addr);
     const mode = args.mode === "tcp" ? this.flagsMode() : `${args.mode} mode set`;
     const headers = IP_HLEN + (args.mode === "tcp" ? TCP_HLEN + this.optionBytes : 8);
@@ -85,13 +97,43 @@ class HpingRun {
     const number = this.sent++;
     const sport = args.keep ? this.basePort : (this.basePort + number) & 0xffff;
     this.sentAt.set(args.mode === "icmp" ? number : sport, { atNs: this.now, number });
-    answers.ttl = args.ttl;
-    answers.tos = args.tos;
-    answers.pmtuDisc = args.dontFragment ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT;
-    answers.send(
-      args.mode === "tcp" ? this.tcp(sport) : args.mode === "udp" ? this.udp(sport) : this.echo(number),
-      this.addr,
-    );
+    const payload =
+      args.mode === "tcp" ? this.tcp(sport) : args.mode === "udp" ? this.udp(sport) : this.echo(number);
+    const { dst, source } = skRouteOutput(answers, this.addr);
+    const packet = this.withHeader(payload, source);
+    if (packet.length < dst.dev.mtu) answers.sendHeaderIncluded(packet, this.addr);
+    else this.sendFragments(packet, dst.dev.mtu - IP_HLEN);
+  }
+
+  /** The IP header is its own (sendip.c): neither the socket's counter nor DF. */
+  private withHeader(payload: Uint8Array, source: number): Uint8Array {
+    const { args } = this;
+    const packet = new Uint8Array(IP_HLEN + payload.length);
+    packet.set(payload, IP_HLEN);
+    const view = new DataView(packet.buffer);
+    view.setUint16(0, 0x4500 | args.tos);
+    view.setUint16(2, packet.length);
+    view.setUint16(4, args.id ?? this.ids.below(65536));
+    view.setUint16(6, args.dontFragment ? IP_DF : 0);
+    view.setUint16(8, (args.ttl << 8) | this.answers.protocol);
+    view.setInt32(12, source);
+    view.setInt32(16, this.addr);
+    l4ChecksumSet(packet, view, 0);
+    return packet;
+  }
+
+  /** It cuts by itself what the device does not take (sendip_handler.c): then all pieces have the id of the process. */
+  private sendFragments(packet: Uint8Array, room: number): void {
+    const step = room & ~7;
+    for (let at = IP_HLEN; at < packet.length; at += step) {
+      const piece = new Uint8Array(IP_HLEN + Math.min(step, packet.length - at));
+      piece.set(packet.subarray(0, IP_HLEN));
+      piece.set(packet.subarray(at, at + step), IP_HLEN);
+      const view = new DataView(piece.buffer);
+      view.setUint16(4, this.args.id ?? this.process.pid & 0xff);
+      view.setUint16(6, ((at - IP_HLEN) >> 3) | (at + step < packet.length ? IP_MF : 0));
+      this.answers.sendHeaderIncluded(piece, this.addr);
+    }
   }
 
   private tcp(sport: number): Uint8Array {

@@ -1,9 +1,10 @@
-/** `ifconfig` of net-tools as far as it changes things: address, netmask, MTU, up and down. What it prints is not modelled. */
+/** `ifconfig` of net-tools 2.10: shows devices; sets address, netmask, MTU, up and down. */
 import { addressAdd, addressDel, addressesOf, broadcastOf } from "../net/ctl/address.ts";
 import { linkSetDown, linkSetMtu, linkSetUp } from "../net/ctl/link.ts";
 import { NotModelledError, SysError, strerror, UsageError } from "../util/errors.ts";
 import { parseIp4 } from "../wire/address.ts";
 import { deviceNamed } from "./ip/words.ts";
+import { interfacesText, interfaceTable } from "./net-tools/interfaces.ts";
 import type { Tool, ToolContext } from "./tool.ts";
 
 /** Prefix length of an address without one, by its class (inet_abc_len). */
@@ -16,7 +17,6 @@ const maskLength = (mask: number) => Math.clz32(~mask);
 
 function change(argv: readonly string[], context: ToolContext): void {
   const [name, ...words] = argv;
-  if (name === undefined || words.length === 0) throw new NotModelledError("what ifconfig prints");
   const dev = deviceNamed(context.ns, name);
   let [local, prefixLen] = [0, -1];
   let up: boolean | null = null;
@@ -45,11 +45,25 @@ function change(argv: readonly string[], context: ToolContext): void {
   if (up !== null) (up ? linkSetUp : linkSetDown)(dev);
 }
 
-export const ifconfig: Tool<readonly string[], void> = {
+const TABLE = "Iface      MTU    RX-OK RX-ERR RX-DRP RX-OVR    TX-OK TX-ERR TX-DRP TX-OVR Flg\n";
+
+/** Shows, or changes and says nothing. */
+function perform(argv: readonly string[], context: ToolContext): string {
+  const words = argv.filter((word) => !/^-[as]$/.test(word));
+  const options = argv.filter((word) => word.startsWith("-") && !words.includes(word));
+  if (words.some((word) => /^-[vV]/.test(word))) throw new NotModelledError(`ifconfig ${argv.join(" ")}`);
+  const all = options.includes("-a");
+  if (options.includes("-s")) return interfaceTable(context.ns, all, TABLE);
+  if (words.length < 2) return interfacesText(context.ns, all, words[0] ?? "");
+  change(words, context);
+  return "";
+}
+
+export const ifconfig: Tool<readonly string[], string> = {
   name: "ifconfig",
   parse: (argv) => argv,
-  run: change,
-  render: () => ({ stdout: "", stderr: "", status: 0 }),
+  run: perform,
+  render: (stdout) => ({ stdout, stderr: "", status: 0 }),
   failure: (error) =>
     error instanceof SysError
       ? { stdout: "", stderr: `SIOCSIFADDR: ${strerror(error.code)}\n`, status: 255 }

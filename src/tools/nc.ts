@@ -1,6 +1,6 @@
 /** `nc` of OpenBSD (netcat-openbsd 1.219): connect, listen, scan, over TCP and UDP. */
 import { asciiBytes, asciiText } from "../host/ascii.ts";
-import { type Co, waitFor } from "../host/process.ts";
+import { type Co, type Wait, waitFor } from "../host/process.ts";
 import { ResolveError, resolveHost } from "../host/resolver.ts";
 import {
   acceptTcp,
@@ -8,16 +8,19 @@ import {
   connectTcp,
   listenTcp,
   openUdp,
+  readableTcp,
   recvTcp,
   recvUdp,
   sendTcp,
   shutdownTcp,
 } from "../host/socket.ts";
 import type { TcpSock } from "../net/ipv4/tcp-sock.ts";
+import type { UdpSock } from "../net/ipv4/udp-sock.ts";
+import type { WaitQueue } from "../sim/wait-queue.ts";
 import { SysError, strerror, UsageError } from "../util/errors.ts";
 import { formatIp4, parseIp4 } from "../wire/address.ts";
 import { OptionReader } from "./options.ts";
-import type { Tool, ToolContext, ToolOutput } from "./tool.ts";
+import type { StandardInput, Tool, ToolContext, ToolOutput } from "./tool.ts";
 
 interface NcArgs {
   listen: boolean;
@@ -146,8 +149,7 @@ function* talkTcp(args: NcArgs, addr: number, port: number, context: ToolContext
     if (!(error instanceof SysError)) throw error;
     const late = timeoutNs !== undefined && error.code === "ETIMEDOUT" && sim.now - startNs >= timeoutNs;
     const reason = late ? "timed out: Operation now in progress" : `failed: ${strerror(error.code)}`;
-    if (args.verbose || !args.scan)
-      out.stderr += `nc: connect to ${args.host} port ${port} (tcp) ${reason}\n`;
+    if (args.verbose) out.stderr += `nc: connect to ${args.host} port ${port} (tcp) ${reason}\n`;
     return;
   }
   if (args.verbose) out.stderr += succeeded(args, port, "tcp");
@@ -156,10 +158,10 @@ function* talkTcp(args: NcArgs, addr: number, port: number, context: ToolContext
   closeSocket(context.process, sk);
 }
 
-/** Sends what was piped in, prints what comes, until the peer ends or nothing comes for the -w time. */
+/** Sends what is piped in, prints what comes, until the peer ends or nothing comes for the -w time. */
 function* pump(args: NcArgs, sk: TcpSock, context: ToolContext): Co<void> {
   try {
-    if (context.stdin !== "") yield* sendTcp(sk, asciiBytes(context.stdin));
+    if (!(yield* pumpInput(args, sk, context))) return;
     if (args.shutdownAtEof) shutdownTcp(sk);
     for (;;) {
       const data = yield* recvTcp(sk, 65536, args.waitSec > 0 ? args.waitSec * SEC : undefined);
@@ -169,6 +171,36 @@ function* pump(args: NcArgs, sk: TcpSock, context: ToolContext): Co<void> {
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
   }
+}
+
+/** Both ways, until all the input is sent; false when the peer ended before, or nothing came for the -w time. */
+function* pumpInput(args: NcArgs, sk: TcpSock, context: ToolContext): Co<boolean> {
+  const input = inputOf(context);
+  for (let text = input.available(); text !== null; text = input.available()) {
+    if (text !== "") yield* sendTcp(sk, asciiBytes(text));
+    else if ((yield waits(args, [input.readable!, sk.wq])) === "timeout") return false;
+    if (!readableTcp(sk)) continue;
+    const data = yield* recvTcp(sk, 65536);
+    if (data.length === 0) return false;
+    context.print(asciiText(data));
+  }
+  return true;
+}
+
+/** What is piped in; a caller without a pipe has it all. */
+function inputOf(context: ToolContext): StandardInput {
+  if (context.input !== undefined) return context.input;
+  let text = context.stdin;
+  const available = (): string | null => {
+    const part = text;
+    text = "";
+    return part === "" ? null : part;
+  };
+  return { readable: null, available };
+}
+
+function waits({ waitSec }: NcArgs, queues: readonly WaitQueue[]): Wait {
+  return waitSec > 0 ? { queues, timeoutNs: waitSec * SEC } : { queues };
 }
 
 function* listenStream(args: NcArgs, context: ToolContext, out: NcOutput): Co<void> {
@@ -192,17 +224,31 @@ function* talkUdp(args: NcArgs, addr: number, port: number, context: ToolContext
     out.status = 0;
     if (args.verbose) out.stderr += succeeded(args, port, "udp");
     if (args.scan) return;
-    if (context.stdin !== "") sk.send(asciiBytes(context.stdin));
-    for (;;) {
-      const datagram = yield* recvUdp(sk, args.waitSec > 0 ? args.waitSec * SEC : undefined);
-      if (datagram === null) return;
-      context.print(asciiText(datagram.data));
-    }
+    yield* pumpDatagrams(args, sk, context);
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
     out.status = 1;
   } finally {
     closeSocket(context.process, sk);
+  }
+}
+
+/** A datagram for every part of the input; prints those that come, until nothing does for the -w time. */
+function* pumpDatagrams(args: NcArgs, sk: UdpSock, context: ToolContext): Co<void> {
+  const input = inputOf(context);
+  for (let text = input.available(); text !== null; text = input.available()) {
+    if (text !== "") {
+      sk.send(asciiBytes(text));
+      continue;
+    }
+    const datagram = sk.receive();
+    if (datagram !== null) context.print(asciiText(datagram.data));
+    else if ((yield waits(args, [input.readable!, sk.wq])) === "timeout") return;
+  }
+  for (;;) {
+    const datagram = yield* recvUdp(sk, args.waitSec > 0 ? args.waitSec * SEC : undefined);
+    if (datagram === null) return;
+    context.print(asciiText(datagram.data));
   }
 }
 
@@ -215,21 +261,16 @@ function* probeUdp(sk: ReturnType<typeof openUdp>): Co<void> {
   }
 }
 
+/** Belongs to the first peer that sends. */
 function* listenUdp(args: NcArgs, context: ToolContext, out: NcOutput): Co<void> {
   const sk = openUdp(context.process, parseIp4(args.host) ?? 0, args.ports[0]);
   if (args.verbose) out.stderr += `Bound on ${args.host === "" ? "0.0.0.0" : args.host} ${args.ports[0]}\n`;
-  let peer = false;
-  for (;;) {
-    const datagram = yield* recvUdp(sk, args.waitSec > 0 ? args.waitSec * SEC : undefined);
-    if (datagram === null) break;
-    if (!peer) {
-      sk.connect(datagram.saddr, datagram.sport);
-      peer = true;
-      if (args.verbose)
-        out.stderr += `Connection received on ${formatIp4(datagram.saddr)} ${datagram.sport}\n`;
-      if (context.stdin !== "") sk.send(asciiBytes(context.stdin));
-    }
-    context.print(asciiText(datagram.data));
+  const first = yield* recvUdp(sk, args.waitSec > 0 ? args.waitSec * SEC : undefined);
+  if (first !== null) {
+    sk.connect(first.saddr, first.sport);
+    if (args.verbose) out.stderr += `Connection received on ${formatIp4(first.saddr)} ${first.sport}\n`;
+    context.print(asciiText(first.data));
+    yield* pumpDatagrams(args, sk, context);
   }
   closeSocket(context.process, sk);
 }

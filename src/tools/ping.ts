@@ -1,6 +1,6 @@
 /** `ping` of iputils 20221126: options, the lines of each answer, the statistics. */
 import { type EchoError, type EchoReply, EchoSocket } from "../host/echo.ts";
-import { type Co, waitFor } from "../host/process.ts";
+import { type Co, untilInterrupted, waitFor } from "../host/process.ts";
 import { ResolveError, resolveHost } from "../host/resolver.ts";
 import { IP_PMTUDISC_DO, IP_PMTUDISC_DONT, IP_PMTUDISC_WANT, type PmtuDiscovery } from "../net/ipv4/sock.ts";
 import { skRouteOutput } from "../net/ipv4/sock-route.ts";
@@ -213,6 +213,15 @@ class PingRun {
     this.stdout += `From ${formatIp4(error.from)}${redirect ? ":" : ""} icmp_seq=${error.seq} ${icmpErrorText(error.type, error.code, error.info)}\n`;
   }
 
+  /** Prints what there is: it keeps nothing back, whatever reads it. */
+  write({ print, printError }: ToolContext): void {
+    print(this.stdout);
+    this.stdout = "";
+    if (printError === undefined) return;
+    printError(this.stderr);
+    this.stderr = "";
+  }
+
   /** The lines at the end. `startNs`: when the first request left. */
   statistics(startNs: number): string {
     const { sent, received, duplicates, errors, rtts } = this;
@@ -262,7 +271,7 @@ function* runPing(args: PingArgs, context: ToolContext): Co<PingResult> {
     const from = args.source === "" ? "" : ` from ${formatIp4(source)} ${device}:`;
     run.stdout = `PING ${args.host} (${formatIp4(addr)})${from} ${args.size}(${args.size + extra}) bytes of data.\n`;
     const startNs = run.now;
-    yield* loop(run, startNs);
+    yield* untilInterrupted(loop(run, startNs, context));
     run.stdout += run.statistics(startNs);
     const failed = run.received === 0 || (args.deadlineNs > 0 && args.count > 0 && run.received < args.count);
     return { stdout: run.stdout, stderr: run.stderr, status: failed ? 1 : 0 };
@@ -283,7 +292,7 @@ function* resolveOrFail(host: string, context: ToolContext): Co<number[]> {
 }
 
 /** Sends and waits until all is answered, or the time is over. */
-function* loop(run: PingRun, startNs: number): Co<void> {
+function* loop(run: PingRun, startNs: number, context: ToolContext): Co<void> {
   const { args } = run;
   const deadline = args.deadlineNs > 0 ? startNs + args.deadlineNs : Number.POSITIVE_INFINITY;
   let nextSend = run.now;
@@ -298,6 +307,7 @@ function* loop(run: PingRun, startNs: number): Co<void> {
     if ((done && run.received + run.errors >= args.count) || run.now >= deadline) return;
     const until = Math.min(done ? lingerUntil(run) : nextSend, deadline);
     if (until <= run.now && done) return;
+    run.write(context);
     yield* waitFor(run.echo.sk.wq, Math.max(until - run.now, 0));
   }
 }

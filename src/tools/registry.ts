@@ -1,5 +1,6 @@
 /** Every command by its name. */
 import { arping } from "./arping.ts";
+import { brctl } from "./brctl.ts";
 import { bridge } from "./bridge.ts";
 import { busybox } from "./busybox/applets.ts";
 import { conntrack } from "./conntrack.ts";
@@ -17,6 +18,9 @@ import { iptablesRestoreTool } from "./iptables/restore.ts";
 import { iptablesSaveTool } from "./iptables/save.ts";
 import { ipvsadm } from "./ipvsadm/ipvsadm.ts";
 import { nc } from "./nc.ts";
+import { arp } from "./net-tools/arp.ts";
+import { netstat } from "./net-tools/netstat.ts";
+import { route } from "./net-tools/route.ts";
 import { nft } from "./nft/nft.ts";
 import { nsenter } from "./nsenter.ts";
 import { ping } from "./ping.ts";
@@ -30,8 +34,10 @@ import { traceroute } from "./traceroute.ts";
 import { whoami } from "./whoami.ts";
 
 const ALL = [
+  arp,
   arping,
   ifconfig,
+  brctl,
   bridge,
   busybox,
   conntrack,
@@ -48,10 +54,12 @@ const ALL = [
   iptablesSaveTool,
   ipvsadm,
   nc,
+  netstat,
   nft,
   nsenter,
   nslookup,
   ping,
+  route,
   socat,
   ss,
   sysctl,

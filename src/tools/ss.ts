@@ -1,23 +1,12 @@
 /** `ss` of iproute2 6.1: the sockets of a namespace as a table. */
 
 import type { NetNs } from "../net/core/net-ns.ts";
-import {
-  type Sock,
-  sockOf,
-  TCP_CLOSE,
-  TCP_ESTABLISHED,
-  TCP_LISTEN,
-  TCP_NEW_SYN_RECV,
-  TCP_TIME_WAIT,
-} from "../net/ipv4/sock.ts";
-import { TcpTimewaitSock } from "../net/ipv4/tcp-minisocks.ts";
-import { tcpOf } from "../net/ipv4/tcp-net.ts";
+import { type Sock, TCP_CLOSE, TCP_LISTEN, TCP_TIME_WAIT } from "../net/ipv4/sock.ts";
 import type { TcpSock } from "../net/ipv4/tcp-sock.ts";
-import { UdpSock } from "../net/ipv4/udp-sock.ts";
 import { NotModelledError } from "../util/errors.ts";
 import { formatIp4 } from "../wire/address.ts";
-import { IPPROTO_UDP } from "../wire/ipv4.ts";
 import { OptionReader } from "./options.ts";
+import { socketQueues, tcpSockets, udpSockets } from "./socket-table.ts";
 import type { Tool, ToolOutput } from "./tool.ts";
 
 interface SsArgs {
@@ -117,30 +106,18 @@ function row(sk: Sock, netid: string, recvq: number, sendq: number): Row {
 }
 
 function udpRows(args: SsArgs, ns: NetNs): Row[] {
-  const rows: Row[] = [];
-  for (const sk of sockOf(ns).boundSockets()) {
-    if (sk.protocol !== IPPROTO_UDP || !wanted(args, sk.state === TCP_CLOSE)) continue;
-    rows.push(row(sk, "udp", sk instanceof UdpSock ? sk.rmemAlloc : 0, 0));
-  }
-  return rows;
+  return udpSockets(ns)
+    .filter((sk) => wanted(args, sk.state === TCP_CLOSE))
+    .map((sk) => row(sk, "udp", socketQueues(sk).received, 0));
 }
 
 function tcpRows(args: SsArgs, ns: NetNs): Row[] {
-  const sockets = tcpOf(ns).sockets();
-  const shown = sockets.filter(
-    (sk) => wanted(args, sk.state === TCP_LISTEN) && sk.state !== TCP_NEW_SYN_RECV,
-  );
-  const rank = (sk: Sock): number => (sk.state === TCP_LISTEN ? 0 : sk.state === TCP_TIME_WAIT ? 2 : 1);
-  shown.sort((a, b) => rank(a) - rank(b) || a.sport - b.sport || a.dport - b.dport);
-  return shown
+  return tcpSockets(ns)
+    .filter((sk) => wanted(args, sk.state === TCP_LISTEN))
     .filter((sk) => args.all || sk.state !== TCP_TIME_WAIT || !args.listening)
     .map((sk) => {
-      if (sk instanceof TcpTimewaitSock) return row(sk, "tcp", 0, 0);
-      const tcp = sk as TcpSock;
-      if (tcp.state === TCP_LISTEN) return row(tcp, "tcp", tcp.acceptQueue.length, tcp.backlog);
-      const established = tcp.state >= TCP_ESTABLISHED;
-      const unread = established ? (tcp.rcvNxt - tcp.copiedSeq) | 0 : 0;
-      return row(tcp, "tcp", unread, (tcp.writeSeq - tcp.sndUna) | 0);
+      const { received, unsent } = socketQueues(sk);
+      return row(sk, "tcp", received, sk.state === TCP_LISTEN ? (sk as TcpSock).backlog : unsent);
     });
 }
 

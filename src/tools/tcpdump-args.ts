@@ -11,6 +11,8 @@ export interface TcpdumpArgs {
   readonly absoluteSeq: boolean;
   readonly noTime: boolean;
   readonly promiscuous: boolean;
+  /** Each line is written when it is there. */
+  readonly lineBuffered: boolean;
   readonly writeFile: string | null;
   readonly readFile: string | null;
   readonly filter: string;
@@ -42,9 +44,11 @@ function flag(draft: Draft, letter: string): void {
     case "p":
       draft.promiscuous = false;
       return;
-    case "n":
     case "l":
     case "U":
+      draft.lineBuffered = true;
+      return;
+    case "n":
     case "K":
       return;
     default:
@@ -89,6 +93,7 @@ export function parseTcpdumpArgs(argv: readonly string[]): TcpdumpArgs {
     absoluteSeq: false,
     noTime: false,
     promiscuous: true,
+    lineBuffered: false,
     writeFile: null,
     readFile: null,
     filter: "",

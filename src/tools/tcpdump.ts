@@ -14,15 +14,17 @@ import { type FramePredicate, Recorder } from "../capture/recorder.ts";
 import { type Co, KilledError, waitFor } from "../host/process.ts";
 import type { NetDevice } from "../net/core/net-device.ts";
 import { NotModelledError, UsageError } from "../util/errors.ts";
+import { type Buffering, Stdio } from "./stdio.ts";
 import { parseTcpdumpArgs, type TcpdumpArgs } from "./tcpdump-args.ts";
 import type { Tool, ToolContext, ToolOutput } from "./tool.ts";
+
+const SIGPIPE = 13;
 
 interface TcpdumpResult {
   /** The frames as text, without the final line break each. */
   readonly lines: readonly string[];
   readonly captured: number;
-  readonly interrupted: boolean;
-  /** Lines of stderr before the first frame. */
+  /** Lines of stderr before the frames of a file. */
   readonly opening: string;
 }
 
@@ -64,56 +66,65 @@ function openingText(args: TcpdumpArgs, device: string, linkType: number): strin
   return `${first}tcpdump: verbose output suppressed, use -v[v]... for full protocol decode\n${listening}`;
 }
 
-/** Waits for frames; true when it was killed before the count was reached. */
-function* listen(recorder: Recorder, count: number | null): Co<boolean> {
+/** Prints or keeps frames as they come until the count is reached; true when it was killed before. */
+function* listen(args: TcpdumpArgs, recorder: Recorder, onFrame: (index: number) => void): Co<boolean> {
+  const limit = args.count ?? Number.POSITIVE_INFINITY;
+  let seen = 0;
   try {
-    while (count === null || recorder.frameCount < count) yield* waitFor(recorder.arrived);
-    return false;
+    for (;;) {
+      for (; seen < Math.min(recorder.frameCount, limit); seen++) onFrame(seen);
+      if (seen >= limit) return false;
+      yield* waitFor(recorder.arrived);
+    }
   } catch (error) {
-    if (!(error instanceof KilledError)) throw error;
+    if (!(error instanceof KilledError) || error.signal === SIGPIPE) throw error;
+    for (; seen < Math.min(recorder.frameCount, limit); seen++) onFrame(seen);
     return true;
   } finally {
     recorder.stop();
   }
 }
 
-function recordedLines(
+function recordedLine(
   args: TcpdumpArgs,
+  dissector: Dissector,
   recorder: Recorder,
-  captured: number,
+  index: number,
   devices: readonly NetDevice[],
-): string[] {
-  const dissector = new Dissector(dissectOptions(args));
-  const lines: string[] = [];
-  for (let i = 0; i < captured; i++) {
-    const frame = recorder.frameAt(i);
-    const dev = devices[recorder.frameInterface(i)];
-    const type = recorder.framePacketType(i);
-    const linkType = recorder.frameLinkType(i);
-    lines.push(
-      args.device === "any"
-        ? cookedText(dissector, frame, dev.name, dev.ifindex, type, args.link, linkType)
-        : dissector.text(frame, linkType),
-    );
-  }
-  return lines;
+): string {
+  const frame = recorder.frameAt(index);
+  const linkType = recorder.frameLinkType(index);
+  if (args.device !== "any") return dissector.text(frame, linkType);
+  const dev = devices[recorder.frameInterface(index)];
+  const type = recorder.framePacketType(index);
+  return cookedText(dissector, frame, dev.name, dev.ifindex, type, args.link, linkType);
+}
+
+/** What it prints goes to a pipe or file in blocks, unless it was told to write lines (-l). */
+function bufferingOf(args: TcpdumpArgs, context: ToolContext): Buffering {
+  return args.lineBuffered || context.isTerminal !== false ? "line" : "block";
 }
 
 function* capture(args: TcpdumpArgs, filter: FramePredicate, context: ToolContext): Co<TcpdumpResult> {
   const devices = devicesOf(args, context);
   const recorder = new Recorder(context.machine.kernel.sim, { promiscuous: args.promiscuous, filter });
   for (const dev of devices) recorder.attach(dev, context.machine.name, context.ns.name);
-  const interrupted = yield* listen(recorder, args.count);
-  const captured = Math.min(recorder.frameCount, args.count ?? recorder.frameCount);
   const { linkType } = recorder.interfaces[0];
-  const opening = openingText(args, args.device === "any" ? "any" : devices[0].name, linkType);
-  if (args.writeFile === null) {
-    return { lines: recordedLines(args, recorder, captured, devices), captured, interrupted, opening };
-  }
-  const frames: CapturedFrame[] = [];
-  for (let i = 0; i < captured; i++) frames.push(recorder.frameAt(i));
-  context.files.set(args.writeFile, fileText(frames, linkType));
-  return { lines: [], captured, interrupted, opening };
+  context.printError?.(openingText(args, args.device === "any" ? "any" : devices[0].name, linkType));
+  const stdio = new Stdio(bufferingOf(args, context), context.print);
+  const dissector = new Dissector(dissectOptions(args));
+  let captured = 0;
+  const interrupted = yield* listen(args, recorder, (index) => {
+    captured++;
+    if (args.writeFile === null) stdio.print(`${recordedLine(args, dissector, recorder, index, devices)}\n`);
+  });
+  if (args.writeFile !== null) {
+    const frames: CapturedFrame[] = [];
+    for (let i = 0; i < captured; i++) frames.push(recorder.frameAt(i));
+    context.files.set(args.writeFile, fileText(frames, linkType));
+  } else if (interrupted) stdio.print("\n");
+  stdio.flush();
+  return { lines: [], captured, opening: "" };
 }
 
 function fileText(frames: readonly CapturedFrame[], linkType: number): string {
@@ -151,11 +162,11 @@ function readBack(args: TcpdumpArgs, filter: FramePredicate, context: ToolContex
   const opening = `${readingFromText(name, snapLen, linkType)}\n`;
   if (args.writeFile !== null) {
     context.files.set(args.writeFile, fileText(frames, linkType));
-    return { lines: [], captured: frames.length, interrupted: false, opening };
+    return { lines: [], captured: frames.length, opening };
   }
   const dissector = new Dissector(dissectOptions(args));
   const lines = frames.map((frame) => dissector.text(frame, linkTypeOf(file, frame)));
-  return { lines, captured: lines.length, interrupted: false, opening };
+  return { lines, captured: lines.length, opening };
 }
 
 function closingText(captured: number): string {
@@ -183,7 +194,6 @@ export const tcpdump: Tool<TcpdumpArgs, TcpdumpResult> = {
   render(result, args): ToolOutput {
     const text = result.lines.map((line) => `${line}\n`).join("");
     if (args.readFile !== null) return { stdout: text, stderr: result.opening, status: 0 };
-    const newline = result.interrupted && args.writeFile === null ? "\n" : "";
-    return { stdout: text + newline, stderr: result.opening + closingText(result.captured), status: 0 };
+    return { stdout: text, stderr: closingText(result.captured), status: 0 };
   },
 };

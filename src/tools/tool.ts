@@ -6,6 +6,7 @@ import type { Machine } from "../host/machine.ts";
 import type { Co, Process } from "../host/process.ts";
 import type { ResolverConfig } from "../host/resolver.ts";
 import type { NetNs } from "../net/core/net-ns.ts";
+import type { WaitQueue } from "../sim/wait-queue.ts";
 
 /** What a container has of its own besides its namespace. */
 export interface Userland {
@@ -15,13 +16,25 @@ export interface Userland {
   readonly files: Map<string, string>;
 }
 
+/** What is piped in while a program runs. */
+export interface StandardInput {
+  /** What is there now; "": nothing yet; null: the end. */
+  available(): string | null;
+  /** Woken when there may be more; null: nothing comes that is not there. */
+  readonly readable: WaitQueue | null;
+}
+
 /** Where a command runs. */
 export interface ToolContext {
   readonly machine: Machine;
   readonly ns: NetNs;
   readonly process: Process;
-  /** Text piped in, "" when none. */
+  /** All the text piped in, "" when none; the program waits for its end at the first look. */
   readonly stdin: string;
+  /** The same as it comes. Who takes it here does not look there. */
+  readonly input?: StandardInput;
+  /** Its standard output is a terminal: no pipe and no file. */
+  readonly isTerminal?: boolean;
   /** Files of the lab page and those written by commands (`> FILE`), by name. */
   readonly files: Map<string, string>;
   /** Prints at once, as a program does that keeps nothing back; what `render` gives comes at the end. */
@@ -53,12 +66,14 @@ export interface Tool<Args = unknown, Result = unknown> {
 
 /** The same in another namespace; what is piped in stays untouched until somebody looks at it. */
 export function contextIn(context: ToolContext, ns: NetNs): ToolContext {
-  const { machine, process, files, print, printError, exec } = context;
+  const { machine, process, files, input, isTerminal, print, printError, exec } = context;
   return {
     machine,
     ns,
     process,
     files,
+    ...(input === undefined ? {} : { input }),
+    ...(isTerminal === undefined ? {} : { isTerminal }),
     print,
     ...(printError === undefined ? {} : { printError }),
     exec,

@@ -44,9 +44,13 @@ export type Errno =
   | "EINPROGRESS"
   | "EDESTADDRREQ"
   | "ELOOP"
-  | "EMLINK";
+  | "EMLINK"
+  | "ENFILE"
+  | "EXDEV"
+  | "EROFS";
 
 const STRERROR: Record<Errno, string> = {
+  EROFS: "Read-only file system",
   EPERM: "Operation not permitted",
   ENOENT: "No such file or directory",
   ESRCH: "No such process",
@@ -86,6 +90,8 @@ const STRERROR: Record<Errno, string> = {
   EDESTADDRREQ: "Destination address required",
   ELOOP: "Too many levels of symbolic links",
   EMLINK: "Too many links",
+  EXDEV: "Invalid cross-device link",
+  ENFILE: "Too many open files in system",
 };
 
 /** glibc's text of an errno, e.g. `strerror("EEXIST")` is "File exists". */

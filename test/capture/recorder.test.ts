@@ -206,10 +206,15 @@ function dump(
   files = new Map<string, string>(),
 ): ToolOutput {
   let output: ToolOutput | null = null;
+  const printed = { stdout: "", stderr: "" };
   const ns = lab.machine.hostNs;
   const process = lab.machine.spawn("tcpdump", ns, function* (self) {
-    const context = { machine: lab.machine, ns, process: self, stdin: "", files } as unknown as ToolContext;
-    output = yield* runTool(tcpdump as Tool, argv.split(" "), context);
+    const own = {
+      print: (text: string) => (printed.stdout += text),
+      printError: (text: string) => (printed.stderr += text),
+    };
+    const place = { machine: lab.machine, ns, process: self, stdin: "", files };
+    output = yield* runTool(tcpdump as Tool, argv.split(" "), { ...place, ...own } as unknown as ToolContext);
     return output.status;
   });
   while (lab.sim.step());
@@ -217,7 +222,8 @@ function dump(
   while (lab.sim.step());
   process.kill(2);
   expect(output).not.toBeNull();
-  return output!;
+  const { stdout, stderr, status } = output! as ToolOutput;
+  return { stdout: printed.stdout + stdout, stderr: printed.stderr + stderr, status };
 }
 
 const HEAD =

@@ -1,8 +1,5 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { Machine } from "../../src/host/machine.ts";
-import type { Co } from "../../src/host/process.ts";
-import type { NetNs } from "../../src/net/core/net-ns.ts";
 import {
   Conn,
   IPS_ASSURED,
@@ -11,42 +8,12 @@ import {
   TcpTrack,
 } from "../../src/net/netfilter/conntrack/conn.ts";
 import { MS, SEC } from "../../src/sim/sim.ts";
-import { conntrack, conntrackLine } from "../../src/tools/conntrack.ts";
-import { dmesg } from "../../src/tools/dmesg.ts";
-import { nsenter } from "../../src/tools/nsenter.ts";
-import { runTool } from "../../src/tools/run-tool.ts";
-import { sysctl } from "../../src/tools/sysctl.ts";
-import type { Tool, ToolContext, ToolOutput } from "../../src/tools/tool.ts";
+import { conntrackLine } from "../../src/tools/conntrack-text.ts";
 import { icmpBytes, ip, ipPacket, type Lab, makeLab, SYN, tcpBytes, track, udpBytes } from "./packets.ts";
+import { run } from "./typed.ts";
 
 function fixture(name: string): string {
   return readFileSync(new URL(`./fixtures/${name}`, import.meta.url), "utf8");
-}
-
-function finish<T>(routine: Co<T>): T {
-  const { done, value } = routine.next("woken");
-  if (!done) throw new Error("the tool waits");
-  return value as T;
-}
-
-/** Runs a command line in the first namespace (or `ns`) of the lab. */
-function run(lab: Lab, line: string, files: Record<string, string> = {}, ns: NetNs = lab.ns): ToolOutput {
-  const tools: Tool[] = [conntrack, dmesg, nsenter, sysctl] as unknown as Tool[];
-  const machine = new Machine("n1", lab.kernel);
-  const [name, ...argv] = line.match(/'[^']*'|\S+/g)!.map((word) => word.replaceAll("'", ""));
-  const context: ToolContext = {
-    print: () => {},
-    machine,
-    ns,
-    process: null as never,
-    stdin: "",
-    files: new Map(Object.entries(files)),
-    // biome-ignore lint/correctness/useYield: nothing to wait for
-    *exec(words, where) {
-      return run(lab, words.join(" "), files, where);
-    },
-  };
-  return finish(runTool(tools.find((tool) => tool.name === name)!, argv, context));
 }
 
 /** Rebuilds the entry that a line of a real `conntrack -L -o extended` was printed from. */
@@ -107,7 +74,13 @@ describe("conntrack", () => {
 
   it("deletes, marks, gets and empties", () => {
     const lab = busyLab();
-    expect(run(lab, "conntrack -U -p udp --mark 7").stdout).toContain("mark=7 use=1");
+    expect(run(lab, "conntrack -U -f ipv4 -p udp --mark 7").stdout).toContain("mark=7 use=1");
+    expect(run(lab, "conntrack -U -p udp --mark 8")).toEqual({
+      stdout: "",
+      stderr:
+        "Operation failed: Operation not supported\nconntrack v1.4.7 (conntrack-tools): Operation failed: Operation not supported\n",
+      status: 1,
+    });
     expect(run(lab, "conntrack -L --mark 7").stderr).toContain(": 1 flow");
     const key = "-p tcp --orig-src 192.168.200.1 --orig-dst 172.18.0.2 --sport 40000 --dport 8080";
     expect(run(lab, `conntrack -G ${key}`).stdout).toContain("SYN_SENT");

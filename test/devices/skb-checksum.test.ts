@@ -36,12 +36,12 @@ it("knows no more about what is inside a tunnel than was known before it went in
   const known = packet(pool);
   skbChecksumOk(known, known.data, known.data + 20, 16);
   skbChecksumEncap(known);
-  skbChecksumDecap(known);
+  skbChecksumDecap(known, true);
   expect(known.csumLevel).toBe(1);
   const unknown = packet(pool);
   skbChecksumEncap(unknown);
   unknown.csumLevel = 1;
-  skbChecksumDecap(unknown);
+  skbChecksumDecap(unknown, true);
   expect(unknown.csumLevel).toBe(0);
   const copy = known.clone();
   expect(copy.csumLevel).toBe(1);

@@ -87,3 +87,23 @@ it("takes the low bits of a source port that is too great", () => {
     " port=7000 ",
   );
 });
+
+it("the IP header is its own: a random id or that of -N, no DF but with -y", () => {
+  const seen = (words: string): string => {
+    lab.shell("server", "tcpdump -nvi eth0 -c 1 'tcp[tcpflags] & tcp-syn != 0' > seen 2>/dev/null &");
+    lab.shell("client", `sleep 1; hping3 -S -c 1 -p 8080 ${words} 192.168.2.10`);
+    return lab.shell("server", "head -1 seen").stdout;
+  };
+  expect(seen("-N 4660")).toMatch(/tos 0x0, ttl 63, id 4660, offset 0, flags \[none\], proto TCP/);
+  expect(seen("-N 7 -y -o 10")).toMatch(/tos 0x10, ttl 63, id 7, offset 0, flags \[DF\]/);
+  const [one, two] = ["", ""].map((words) => Number(/id (\d+),/.exec(seen(words))![1]));
+  expect(one).not.toBe(two);
+});
+
+it("what the device does not take it cuts into fragments, whose id is its own", () => {
+  lab.shell("server", "tcpdump -nvi eth0 -c 2 'udp or ip[6:2] & 0x1fff != 0' > seen 2>/dev/null &");
+  lab.shell("client", "sleep 1; hping3 -2 -c 1 -p 9 -d 2000 -N 5 192.168.2.10");
+  expect(lab.shell("server", "grep -o 'id .*proto UDP (17), length [0-9]*' seen").stdout).toBe(
+    "id 5, offset 0, flags [+], proto UDP (17), length 1500\nid 5, offset 1480, flags [none], proto UDP (17), length 548\n",
+  );
+});

@@ -51,6 +51,18 @@ test.each(["", "-a ", "-n "])("a ruleset as nft %slist ruleset shows it", (optio
   expect(run(`nft ${option}list ruleset`).stdout).toBe(read(name));
 });
 
+test("sets and maps, their elements and the rules that look into them, in the words of nft", () => {
+  const run = shell();
+  const parts = read("nft-sets.txt").slice(2).split("\n$ ");
+  for (const part of parts) {
+    const [command, ...answer] = part.split("\n");
+    expect(`${command}\n${run(`{ ${command}; } 2>&1`).stdout.trimEnd()}`).toBe(
+      `${command}\n${answer.join("\n").trimEnd()}`,
+    );
+  }
+  expect(parts.length).toBeGreaterThan(100);
+});
+
 describe("a file is one transaction", () => {
   const run = shell();
   test.each([
@@ -70,7 +82,8 @@ describe("a file is one transaction", () => {
 
 test.each([
   "add table ip6 t",
-  "'add set ip t s { type ipv4_addr; }'",
+  "'add set ip t s { type ipv6_addr; }'",
+  "'add set ip t s { type ipv4_addr; flags timeout; }'",
   "-j list ruleset",
   "monitor",
 ])("not modelled: nft %s", (words) => {

@@ -144,6 +144,7 @@ describe("NAT rules", () => {
 describe("LOG and TRACE", () => {
   test("LOG writes the packet as the kernel does", () => {
     const { box, a, r } = line();
+    box.kernel.nfLogAllNetns = 1;
     ok(r, ["-A", "FORWARD", "-j", "LOG", "--log-prefix", "fw: ", "--log-tcp-sequence", "--log-tcp-options"]);
     send(box, a, SYN);
     const mac = "02:00:00:00:00:11:02:00:00:00:00:10:08:00";
@@ -154,8 +155,16 @@ describe("LOG and TRACE", () => {
     ]);
   });
 
+  test("a namespace that is not the first logs only when all may", () => {
+    const { box, a, r } = line();
+    ok(r, "-A FORWARD -j LOG");
+    send(box, a, SYN);
+    expect(box.kernel.log).toEqual([]);
+  });
+
   test("TRACE tells every rule that the packet matches, to the policy", () => {
     const { box, a, r } = line();
+    box.kernel.nfLogAllNetns = 1;
     ok(r, "-t raw -A PREROUTING -p udp -j TRACE");
     ok(r, "-N UC");
     ok(r, "-A UC -s 10.0.1.2");

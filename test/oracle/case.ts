@@ -35,6 +35,14 @@ export interface Answer {
   readonly ackShift?: number;
   /** Of the TCP header; absent: plenty. */
   readonly window?: number;
+  /** Window scale of a SYN, absent 7; -1 without options. */
+  readonly scale?: number;
+  /** Edges of blocks that are acknowledged selectively, in terms of the right acknowledgement. */
+  readonly sack?: readonly number[];
+  /** The chunks of an SCTP packet: type, and flags in the bits above 8. */
+  readonly chunks?: readonly number[];
+  /** A verification tag other than the right one. */
+  readonly tag?: number;
   /** Of the IP header of a TCP segment; absent: 0. */
   readonly tos?: number;
 }

@@ -9,8 +9,10 @@ import {
   get16,
   hexOf,
   IPPROTO_ICMP,
+  IPPROTO_SCTP,
   IPPROTO_TCP,
   IPPROTO_UDP,
+  IPPROTO_UDPLITE,
 } from "./packet.ts";
 import { ANSWER_ID } from "./peers.ts";
 import type { Observation } from "./run-case.ts";
@@ -26,6 +28,8 @@ export interface Difference {
 const NUMBER = /\b(\d{1,5})\b/g;
 const DRAWN = /--to-source \S+/g;
 
+const PORTED: ReadonlySet<number> = new Set([IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_UDPLITE]);
+
 /** Ports and ICMP ids in the frames of the stations, and every number of the rules that is not drawn from. */
 function knownPorts(one: Case): Set<number> {
   const known = new Set<number>(one.listeners.map(({ port }) => port));
@@ -36,7 +40,7 @@ function knownPorts(one: Case): Set<number> {
     const protocol = bytes[ETH_HLEN + 9];
     if (l4 + 8 > bytes.length || (get16(bytes, ETH_HLEN + 6) & 0x1fff) !== 0) continue;
     if (protocol === IPPROTO_ICMP) known.add(get16(bytes, l4 + 4));
-    if (protocol !== IPPROTO_TCP && protocol !== IPPROTO_UDP) continue;
+    if (!PORTED.has(protocol)) continue;
     known.add(get16(bytes, l4));
     known.add(get16(bytes, l4 + 2));
   }

@@ -12,6 +12,8 @@
  * - The time of day in an ICMP timestamp reply and in IP timestamp options.
  * - `use=` of a connection: how many packets hold it at this moment, in queues.
  *
+ * The CRC of an SCTP packet is made anew with such a port; quoted in part, it is not looked at then.
+ *
  * A renamed value is patched into the checksums around it, so that a checksum stays part of the comparison.
  */
 import { optionTimes } from "./option-times.ts";
@@ -22,8 +24,11 @@ import {
   get16,
   get32,
   IPPROTO_ICMP,
+  IPPROTO_SCTP,
   IPPROTO_TCP,
   IPPROTO_UDP,
+  IPPROTO_UDPLITE,
+  sctpSum,
   set16,
   sum16,
 } from "./packet.ts";
@@ -172,6 +177,12 @@ export class Masks {
       this.port(off, covers);
       this.port(off + 2, covers);
       this.sequence(off, covers);
+    } else if (protocol === IPPROTO_SCTP) {
+      this.sctp(off, outer);
+    } else if (protocol === IPPROTO_UDPLITE) {
+      const covers = this.transportCover(outer, off, off + 6);
+      this.port(off, covers);
+      this.port(off + 2, covers);
     } else if (protocol === IPPROTO_ICMP) {
       const covers = this.transportCover(outer, off, off + 2);
       if (ICMP_QUERIES.has(real[off])) this.port(off + 4, covers);
@@ -181,6 +192,20 @@ export class Masks {
       if (real[off] === ICMP_TIMESTAMPREPLY && to < off + 20)
         this.write(off + 2, get16(this.mesh, off + 2), outer);
     }
+  }
+
+  /** A CRC is made anew where it was right; of what is quoted only in part it cannot be told. */
+  private sctp(off: number, covers: readonly Cover[]): void {
+    const { real } = this;
+    const right = sctpSum(real.subarray(off));
+    const wasRight = right.every((byte, i) => real[off + 8 + i] === byte);
+    const before = get32(real, off);
+    this.port(off, covers);
+    this.port(off + 2, covers);
+    if (before === get32(real, off) || real.length < off + 12) return;
+    const sum = wasRight ? sctpSum(real.subarray(off)) : [...this.mesh.subarray(off + 8, off + 12)];
+    this.write(off + 8, (sum[0] << 8) | sum[1], covers);
+    this.write(off + 10, (sum[2] << 8) | sum[3], covers);
   }
 
   /** By the header: the port may have been translated. */

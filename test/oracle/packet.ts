@@ -55,6 +55,8 @@ export function sum16(bytes: Bytes, from: number, to: number, start = 0): number
 export const IPPROTO_ICMP = 1;
 export const IPPROTO_TCP = 6;
 export const IPPROTO_UDP = 17;
+export const IPPROTO_SCTP = 132;
+export const IPPROTO_UDPLITE = 136;
 export const ETH_P_IP = 0x0800;
 export const ETH_P_ARP = 0x0806;
 export const ETH_HLEN = 14;
@@ -151,6 +153,77 @@ export function udp(fields: UdpFields, payload: Bytes): Bytes {
   bytes.set(payload, 8);
   const sum = ~sum16(bytes, 0, bytes.length, pseudoSum(fields.src, fields.dst, IPPROTO_UDP, bytes.length));
   if (fields.sum !== "none") set16(bytes, 6, (sum & 0xffff) ^ (fields.sum === "wrong" ? 0x5a : 0) || 0xffff);
+  return bytes;
+}
+
+export interface UdpliteFields {
+  readonly src: string;
+  readonly dst: string;
+  readonly sport: number;
+  readonly dport: number;
+  /** Bytes under the checksum; 0: all. */
+  readonly coverage: number;
+  /** "proper" is right by RFC 3828; "right" is what Linux's connection tracking takes, with the number of UDP in it. */
+  readonly sum?: "right" | "none" | "proper";
+}
+
+export function udplite(fields: UdpliteFields, payload: Bytes): Bytes {
+  const { src, dst, coverage, sum = "right" } = fields;
+  const bytes = new Uint8Array(8 + payload.length);
+  set16(bytes, 0, fields.sport);
+  set16(bytes, 2, fields.dport);
+  set16(bytes, 4, coverage);
+  bytes.set(payload, 8);
+  const protocol = sum === "proper" ? IPPROTO_UDPLITE : IPPROTO_UDP;
+  const to = coverage === 0 ? bytes.length : Math.min(coverage, bytes.length);
+  const check = ~sum16(bytes, 0, to, pseudoSum(src, dst, protocol, bytes.length)) & 0xffff;
+  if (sum !== "none") set16(bytes, 6, check || 0xffff);
+  return bytes;
+}
+
+/** CRC32c bit by bit. */
+function crc32c(bytes: Bytes): number {
+  let crc = 0xffffffff;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ ((crc & 1) === 0 ? 0 : 0x82f63b78);
+  }
+  return ~crc >>> 0;
+}
+
+/** The checksum of the SCTP packet in `bytes`, as its four bytes. */
+export function sctpSum(bytes: Bytes): number[] {
+  const zeroed = bytes.slice();
+  zeroed.fill(0, 8, 12);
+  const crc = crc32c(zeroed);
+  return [crc & 0xff, (crc >>> 8) & 0xff, (crc >>> 16) & 0xff, crc >>> 24];
+}
+
+export interface SctpFields {
+  readonly sport: number;
+  readonly dport: number;
+  /** Verification tag. */
+  readonly tag: number;
+  readonly badSum?: boolean;
+}
+
+/** Chunks stand behind one another. */
+export function sctp(fields: SctpFields, chunks: Bytes): Bytes {
+  const bytes = new Uint8Array(12 + chunks.length);
+  set16(bytes, 0, fields.sport);
+  set16(bytes, 2, fields.dport);
+  set32(bytes, 4, fields.tag);
+  bytes.set(chunks, 12);
+  bytes.set(sctpSum(bytes), 8);
+  if (fields.badSum === true) bytes[8] ^= 0x5a;
+  return bytes;
+}
+
+/** A chunk, filled up to words of four bytes; `length` is what it says of itself. */
+export function sctpChunk(type: number, flags: number, value: Bytes, length = 4 + value.length): Bytes {
+  const bytes = new Uint8Array((4 + value.length + 3) & ~3);
+  bytes.set([type, flags, length >> 8, length & 0xff]);
+  bytes.set(value, 4);
   return bytes;
 }
 

@@ -12,15 +12,21 @@ import {
   get16,
   get32,
   IPPROTO_ICMP,
+  IPPROTO_SCTP,
   IPPROTO_TCP,
   IPPROTO_UDP,
+  IPPROTO_UDPLITE,
   icmp,
   ipText,
   ipv4,
   macText,
   pattern,
+  sctp,
+  sctpChunk,
+  set32,
   tcp,
   udp,
+  udplite,
 } from "./packet.ts";
 import type { Seen } from "./side.ts";
 
@@ -32,6 +38,7 @@ const FIRST_SEQ = 0x20000000;
 export const ANSWER_ID = 0x7000;
 /** MSS 1460, window scale 7, selective acknowledgements. */
 const SYN_OPTIONS = [2, 4, 5, 180, 1, 3, 3, 7, 1, 1, 4, 2];
+const SCALE_AT = 7;
 
 /** A frame and the interface of the world. */
 export interface Sending {
@@ -112,6 +119,44 @@ export class Peers {
   }
 }
 
+function synOptions(scale = 7): readonly number[] {
+  return scale < 0 ? [] : SYN_OPTIONS.map((byte, i) => (i === SCALE_AT ? scale : byte));
+}
+
+function sackOptions(ack: number, edges: readonly number[] = []): readonly number[] {
+  if (edges.length === 0) return [];
+  const words = new Uint8Array(4 * edges.length);
+  edges.forEach((edge, i) => {
+    set32(words, 4 * i, (ack + edge) >>> 0);
+  });
+  return [1, 1, 5, 2 + words.length, ...words];
+}
+
+/** The tag of whoever opened the connection, and of the other side. */
+export const CLIENT_TAG = 0x11111111;
+export const SERVER_TAG = 0x22222222;
+
+/** The chunks that a side sends whose packets have this tag: INIT and INIT ACK ask for the other one. */
+export function sctpChunks(chunks: readonly number[], tag: number): Bytes {
+  const own = tag === CLIENT_TAG ? SERVER_TAG : CLIENT_TAG;
+  const bytes = chunks.map((chunk) => {
+    const type = chunk & 0xff;
+    const init = new Uint8Array(16);
+    set32(init, 0, own);
+    const value = type === 1 || type === 2 ? init : pattern(type === 0 ? 17 : 8, type);
+    return sctpChunk(type, chunk >> 8, value);
+  });
+  return Uint8Array.from(bytes.flatMap((chunk) => [...chunk]));
+}
+
+/** What goes to a client has its tag, also behind its INIT, which has none. */
+function sctpAnswer(body: Bytes, { chunks = [], tag }: Answer): Bytes | null {
+  if (body.length < 12) return null;
+  const right = get32(body, 4) === CLIENT_TAG ? SERVER_TAG : CLIENT_TAG;
+  const ports = { sport: get16(body, 2), dport: get16(body, 0) };
+  return sctp({ ...ports, tag: tag ?? right }, sctpChunks(chunks, right));
+}
+
 /** The answering transport header with its payload; null for a protocol that has none. */
 function answerTransport(
   protocol: number,
@@ -125,6 +170,9 @@ function answerTransport(
     if (body[0] !== 8) return null;
     return icmp(0, 0, [...body.subarray(4, 8)], body.subarray(8));
   }
+  if (protocol === IPPROTO_UDPLITE)
+    return udplite({ src, dst, sport: get16(body, 2), dport: get16(body, 0), coverage: 0 }, payload);
+  if (protocol === IPPROTO_SCTP) return sctpAnswer(body, answer);
   if (protocol !== IPPROTO_TCP) return body;
   if (body.length < 20) return null;
   const flags = body[13];
@@ -132,7 +180,7 @@ function answerTransport(
   const seq = ((flags & 16) !== 0 ? get32(body, 8) : FIRST_SEQ) + (answer.shift ?? 0);
   const ports = { sport: get16(body, 2), dport: get16(body, 0) };
   const ack = answer.flags.includes("A") ? get32(body, 4) + length + (answer.ackShift ?? 0) : 0;
-  const options = answer.flags.includes("S") ? SYN_OPTIONS : [];
+  const options = answer.flags.includes("S") ? synOptions(answer.scale) : sackOptions(ack, answer.sack);
   const window = answer.window === undefined ? {} : { window: answer.window };
   const numbers = { seq: seq >>> 0, ack: ack >>> 0 };
   return tcp({ src, dst, ...ports, ...numbers, flags: answer.flags, options, ...window }, payload);

@@ -55,6 +55,10 @@ describe("scripts of network commands print what they print on Linux 6.1", () =>
     "told-by-arp",
     "redirect",
     "nft-related",
+    "maps",
+    "unanswered",
+    "two-ways",
+    "answers-for",
   ])("%s", (name) => {
     const result = run(read(`scripts/${name}.sh`));
     expect(result.stdout).toBe(read(`scripts/${name}.txt`));

@@ -140,8 +140,8 @@ describe("docker", () => {
   });
 
   it("says which real option is not modelled", () => {
-    expect(() => docker(lab, MANAGER, "service create --mount type=volume whoami")).toThrow(
-      "docker service create --mount",
+    expect(() => docker(lab, MANAGER, "service create --secret x whoami")).toThrow(
+      "docker service create --secret",
     );
   });
 });

@@ -10,7 +10,7 @@ import {
   sendTcp,
   shutdownTcp,
 } from "../../src/host/socket.ts";
-import { tcpOf } from "../../src/net/ipv4/tcp-net.ts";
+import { type TcpNet, tcpOf } from "../../src/net/ipv4/tcp-net.ts";
 import type { TcpSock } from "../../src/net/ipv4/tcp-sock.ts";
 import { Eye, ip, Lab } from "./lab.ts";
 
@@ -90,6 +90,14 @@ test("bulk data is cut and pushed as super packets are, and acknowledged as the 
   expect(lab.pool.outstanding).toBe(0);
 });
 
+/** With the usual patience a socket that its program has closed already gives up after eight losses in a row. */
+function neverGivesUp(net: TcpNet): void {
+  net.synRetries = 100;
+  net.synackRetries = 100;
+  net.retries2 = 100;
+  net.orphanRetries = 100;
+}
+
 test("any seed of loss, reordering and duplication delivers both streams whole", () => {
   fc.assert(
     fc.property(
@@ -100,6 +108,7 @@ test("any seed of loss, reordering and duplication delivers both streams whole",
       fc.integer({ min: 1, max: 90_000 }),
       (seed, loss, duplicate, jitterNs, size) => {
         const lab = new Lab(seed, { loss: loss / 100, duplicate: duplicate / 100, jitterNs });
+        for (const { hostNs } of [lab.client, lab.server]) neverGivesUp(tcpOf(hostNs));
         const got: Uint8Array[][] = [[], []];
         const talk = function* (process: Process, sk: TcpSock, into: Uint8Array[], mine: number): Co<number> {
           yield* sendTcp(sk, Lab.pattern(mine));
@@ -125,6 +134,6 @@ test("any seed of loss, reordering and duplication delivers both streams whole",
         expect(lab.pool.outstanding).toBe(0);
       },
     ),
-    { numRuns: 60 },
+    { numRuns: 60, examples: [[-714235091, 23, 0, 13, 21721]] },
   );
 });

@@ -64,6 +64,7 @@ export function brFlood(
 /** Takes the packet (__br_forward, br_forward_finish). */
 function brForwardTo(to: BridgePort, skb: Skb, localOrig: boolean): void {
   skb.dev = to.dev;
+  if (!localOrig) skb.csumComplete = false;
   if (skb.trace !== null) skb.trace.add(TRACE_BRIDGE, to.portNo, 0, to.dev);
   if (skb.nfBridge !== null) {
     if (!localOrig && !brNfForward(skb, to)) return;

@@ -25,14 +25,26 @@ export class Dst {
   readonly prefSrc: number;
   /** MTU metric of the route in bytes; 0 means that of the device. */
   readonly mtu: number;
+  /** The MTU is fixed: nothing that is learnt changes it. */
+  readonly mtuLocked: boolean;
+  /** All next hops of a route with several, this one among them; null: there is one. */
+  siblings: readonly Dst[] | null = null;
   /** Neighbour of the last packet, kept by the layer below (`net/ipv4/neighbour.ts`), so that a flow resolves once. */
   neigh: unknown = null;
 
-  constructor(type: RouteType, dev: NetDevice, gateway: number, prefSrc: number, mtu: number) {
+  constructor(
+    type: RouteType,
+    dev: NetDevice,
+    gateway: number,
+    prefSrc: number,
+    mtu: number,
+    mtuLocked = false,
+  ) {
     this.type = type;
     this.dev = dev;
     this.gateway = gateway;
     this.prefSrc = prefSrc;
     this.mtu = mtu;
+    this.mtuLocked = mtuLocked;
   }
 }

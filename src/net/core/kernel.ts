@@ -40,6 +40,10 @@ export class Kernel {
   readonly log: { atNs: number; text: string }[] = [];
   /** Loads br_netfilter, as Docker does: bridges then call the IPv4 hooks where `bridge-nf-call-iptables` is 1. */
   bridgeNetfilter = false;
+  /** The module that writes packets into the log is loaded: each namespace logs by it (nf_log_syslog.c). */
+  nfLogSyslog = false;
+  /** net.netfilter.nf_log_all_netns: namespaces other than the first may write into the log. */
+  nfLogAllNetns = 0;
   /** Transmissions that are under way one inside the other (softnet_data.xmit.recursion). */
   xmitRecursion = 0;
   private readonly pernet: PernetInit[];

@@ -20,8 +20,9 @@ export function skbChecksumEncap(skb: Skb): void {
   if (skb.csumLevel > 0) skb.csumLevel++;
 }
 
-/** The outermost transport header was taken off (__skb_decr_checksum_unnecessary). */
-export function skbChecksumDecap(skb: Skb): void {
+/** The outermost transport header was taken off (__skb_decr_checksum_unnecessary); `summed`: it had a checksum. */
+export function skbChecksumDecap(skb: Skb, summed: boolean): void {
   if (skb.csumLevel > 0) skb.csumLevel--;
   skb.csumValid = true;
+  skb.csumComplete = summed;
 }

@@ -112,6 +112,8 @@ export class Skb {
   csumLevel = 0;
   /** It came out of a tunnel whose own checksum was right, or none: whoever asks no further takes it as right (skb->csum_valid). */
   csumValid = false;
+  /** Its bytes were summed up on the way in, and it has not been forwarded since (CHECKSUM_COMPLETE). */
+  csumComplete = false;
   /** Free for the layer that owns the packet (skb->cb): sequence numbers of TCP, times. */
   cb0 = 0;
   cb1 = 0;
@@ -263,6 +265,7 @@ export class SkbPool {
     skb.hash = 0;
     skb.csumLevel = 0;
     skb.csumValid = false;
+    skb.csumComplete = false;
     skb.cb0 = 0;
     skb.cb1 = 0;
     skb.cb2 = 0;
@@ -310,6 +313,7 @@ export class SkbPool {
     skb.hash = from.hash;
     skb.csumLevel = from.csumLevel;
     skb.csumValid = from.csumValid;
+    skb.csumComplete = from.csumComplete;
     if (from.trace !== null) skb.trace = from.trace.fork();
     return skb;
   }

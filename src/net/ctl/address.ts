@@ -1,9 +1,11 @@
 /** Addresses of devices: what RTM_NEWADDR and RTM_DELADDR do (net/ipv4/devinet.c inet_rtm_newaddr, inet_rtm_deladdr). */
+import { SEC } from "../../sim/sim.ts";
 import { SysError } from "../../util/errors.ts";
 import { prefixToMask } from "../../wire/address.ts";
 import type { NetDevice } from "../core/net-device.ts";
-import { inetDelIfa, inetInsertIfa, makeIfAddr } from "../ipv4/devinet.ts";
+import { inetDelIfa, inetInsertIfa, inetSetLifetime, makeIfAddr } from "../ipv4/devinet.ts";
 import { RT_SCOPE_HOST, RT_SCOPE_UNIVERSE } from "../ipv4/fib.ts";
+import { fibModifyPrefixMetric } from "../ipv4/fib-frontend.ts";
 import { type IfAddr, inDevOf } from "../ipv4/in-device.ts";
 
 export interface AddressSpec {
@@ -20,6 +22,9 @@ export interface AddressSpec {
   readonly label?: string;
   /** Metric of the prefix route. */
   readonly metric?: number;
+  /** Lifetimes in seconds; absent: for ever. */
+  readonly validSec?: number;
+  readonly preferredSec?: number;
   /** IFA_F_NOPREFIXROUTE and others. */
   readonly flags?: number;
 }
@@ -37,6 +42,41 @@ export function addressAdd(dev: NetDevice, spec: AddressSpec): void {
     flags: plain.flags | (spec.flags ?? 0),
   };
   inetInsertIfa(dev, ifa);
+  setLifetime(dev, ifa, spec);
+}
+
+function setLifetime(dev: NetDevice, ifa: IfAddr, { validSec, preferredSec }: AddressSpec): void {
+  const forever = Number.POSITIVE_INFINITY;
+  inetSetLifetime(inDevOf(dev)!, ifa, validSec ?? forever, preferredSec ?? forever);
+}
+
+/** What is left of the lifetimes of an address, whole seconds; null: for ever. */
+export function addressLife(
+  { ns }: NetDevice,
+  { life }: IfAddr,
+): { valid: number; preferred: number } | null {
+  if (life === null) return null;
+  const age = Math.floor((ns.kernel.sim.now - life.stampNs) / SEC);
+  return { valid: Math.max(0, life.validSec - age), preferred: Math.max(0, life.preferredSec - age) };
+}
+
+/** Adds an address, or gives the one that is there its metric (NLM_F_REPLACE). */
+export function addressReplace(dev: NetDevice, spec: AddressSpec): void {
+  const inDev = inDevOf(dev);
+  const mask = prefixToMask(spec.prefixLen);
+  const address = spec.peer ?? spec.local;
+  const found = inDev?.addresses.find(
+    (ifa) => ifa.mask === mask && ifa.local === spec.local && ((ifa.address ^ address) & mask) === 0,
+  );
+  if (inDev === null || found === undefined) {
+    addressAdd(dev, spec);
+    return;
+  }
+  setLifetime(dev, found, spec);
+  const metric = spec.metric ?? 0;
+  if (found.metric === metric) return;
+  fibModifyPrefixMetric(inDev, found, metric);
+  found.metric = metric;
 }
 
 /** Takes an address away with its routes. EADDRNOTAVAIL when it is not there. */

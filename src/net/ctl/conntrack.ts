@@ -5,16 +5,29 @@
 
 import { SEC } from "../../sim/sim.ts";
 import { SysError } from "../../util/errors.ts";
+import { IPPROTO_DCCP, IPPROTO_SCTP, IPPROTO_TCP } from "../../wire/ipv4.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import {
-  type Conn,
+  Conn,
+  EventCache,
   IPS_ASSURED,
+  IPS_CONFIRMED,
+  IPS_DST_NAT,
   IPS_DST_NAT_DONE,
+  IPS_FIXED_TIMEOUT,
   IPS_NAT_CLASH,
   IPS_SEEN_REPLY,
+  IPS_SRC_NAT,
   IPS_SRC_NAT_DONE,
+  NF_CT_DEFAULT_ZONE_DIR,
+  NF_CT_ZONE_DIR_ORIG,
+  NF_CT_ZONE_DIR_REPL,
+  TcpTrack,
 } from "../netfilter/conntrack/conn.ts";
-import { type ConntrackStats, conntrackOf } from "../netfilter/conntrack/conntrack-net.ts";
+import { conntrackEnable } from "../netfilter/conntrack/conntrack.ts";
+import { type Conntrack, type ConntrackStats, conntrackOf } from "../netfilter/conntrack/conntrack-net.ts";
+import type { ConntrackEvent } from "../netfilter/conntrack/ecache.ts";
+import { DccpTrack, SctpTrack } from "../netfilter/conntrack/track.ts";
 import { Tuple } from "../netfilter/conntrack/tuple.ts";
 
 /** A value with a mask: addresses and marks match when they agree under it. */
@@ -39,13 +52,42 @@ export interface ConntrackFilter {
   readonly icmpCode?: number;
   readonly icmpId?: number;
   readonly mark?: Masked;
-  /** TCP_CONNTRACK_* */
-  readonly tcpState?: number;
-  /** All of these bits of IPS_SEEN_REPLY and IPS_ASSURED. */
+  /** In both directions, in one. */
+  readonly zone?: number;
+  readonly zoneOrig?: number;
+  readonly zoneReply?: number;
+  /** Of its protocol: TCP_CONNTRACK_*, SCTP_CONNTRACK_*, CT_DCCP_*. */
+  readonly state?: number;
+  /** All of these bits of IPS_*. */
   readonly status?: number;
   readonly unreplied?: boolean;
   /** Source, destination, or either is translated. */
   readonly nat?: "src" | "dst" | "any" | "both";
+  /** To what they are translated; with `any` one of the two is enough. */
+  readonly natSrc?: NatTo;
+  readonly natDst?: NatTo;
+}
+
+export interface NatTo {
+  readonly addr: Masked;
+  readonly port?: number;
+}
+
+/** A connection that somebody makes by hand; what is not said of the answers follows from the rest. */
+export interface NewFlow extends FlowKey {
+  readonly replSrc?: number;
+  readonly replDst?: number;
+  readonly replSport?: number;
+  readonly replDport?: number;
+  /** That the answers come from elsewhere, or go there, is the work of NAT. */
+  readonly nat: boolean;
+  readonly mark: number;
+  /** IPS_* */
+  readonly status: number;
+  readonly state?: number;
+  readonly timeoutS: number;
+  readonly zone: number;
+  readonly zoneDir: "both" | "orig" | "reply";
 }
 
 /** One entry at the moment of asking. */
@@ -111,9 +153,31 @@ function tupleMatches(conn: Conn, filter: ConntrackFilter): boolean {
   );
 }
 
-function matches(conn: Conn, filter: ConntrackFilter): boolean {
+/** A zone of other directions than those that are asked for reads as none. */
+function zonesMatch(conn: Conn, filter: ConntrackFilter): boolean {
+  const of = (dirs: number): number => (conn.zoneFlags === dirs ? conn.zone : 0);
+  return (
+    equals(filter.zone, of(NF_CT_DEFAULT_ZONE_DIR)) &&
+    equals(filter.zoneOrig, of(NF_CT_ZONE_DIR_ORIG)) &&
+    equals(filter.zoneReply, of(NF_CT_ZONE_DIR_REPL))
+  );
+}
+
+function natToMatches(conn: Conn, { nat, natSrc, natDst }: ConntrackFilter): boolean {
+  if (natSrc === undefined && natDst === undefined) return true;
+  const source =
+    natSrc !== undefined && agrees(natSrc.addr, conn.replDst) && equals(natSrc.port, conn.replDport);
+  const dest =
+    natDst !== undefined && agrees(natDst.addr, conn.replSrc) && equals(natDst.port, conn.replSport);
+  if (nat === "any") return source || dest;
+  return (natSrc === undefined || source) && (natDst === undefined || dest);
+}
+
+/** Whether a connection is among those that are asked for. */
+export function conntrackMatches(conn: Conn, filter: ConntrackFilter): boolean {
   if (!tupleMatches(conn, filter) || !agrees(filter.mark, conn.mark)) return false;
-  if (!equals(filter.tcpState, conn.tcpState) || !natMatches(conn, filter.nat)) return false;
+  if (!equals(filter.state, conn.protoState) || !natMatches(conn, filter.nat)) return false;
+  if (!zonesMatch(conn, filter) || !natToMatches(conn, filter)) return false;
   if (filter.unreplied === true && (conn.status & IPS_SEEN_REPLY) !== 0) return false;
   return filter.status === undefined || (conn.status & filter.status) === filter.status;
 }
@@ -133,12 +197,13 @@ export function conntrackList(ns: NetNs, filter: ConntrackFilter = {}): Conntrac
   ct.cleanup((conn) => conn.timeoutNs <= ct.now);
   const entries: ConntrackEntry[] = [];
   for (let conn = ct.head; conn !== null; conn = conn.listNext) {
-    if ((conn.status & IPS_NAT_CLASH) === 0 && matches(conn, filter)) entries.push(snapshot(conn, ct.now));
+    if ((conn.status & IPS_NAT_CLASH) === 0 && conntrackMatches(conn, filter))
+      entries.push(snapshot(conn, ct.now));
   }
   return entries;
 }
 
-/** The entry with that tuple in either direction. ENOENT. */
+/** The entry with that tuple in either direction, in the common zone. ENOENT. */
 export function conntrackGet(ns: NetNs, key: FlowKey): ConntrackEntry {
   const ct = conntrackOf(ns);
   const tuple = new Tuple();
@@ -151,29 +216,130 @@ export function conntrackGet(ns: NetNs, key: FlowKey): ConntrackEntry {
 /** Deletes what matches; returns it as it was. */
 export function conntrackDelete(ns: NetNs, filter: ConntrackFilter): ConntrackEntry[] {
   const entries = conntrackList(ns, filter);
-  for (const { conn } of entries) conntrackOf(ns).kill(conn);
+  byHand(ns, (ct) => {
+    for (const { conn } of entries) ct.kill(conn);
+  });
   return entries;
 }
 
 /** Deletes everything. */
 export function conntrackFlush(ns: NetNs): void {
-  conntrackOf(ns).cleanup(() => true);
+  byHand(ns, (ct) => ct.cleanup(() => true));
 }
 
-/** Sets mark (under its mask) and lifetime of what matches; returns it as it is then. */
+/** What an entry is changed to; what is absent stays. */
+export interface ConntrackChange {
+  /** Under its mask. */
+  readonly mark?: Masked;
+  readonly timeoutS?: number;
+  /** These bits of IPS_* are set. */
+  readonly status?: number;
+  readonly state?: number;
+}
+
+/** Something would be another than it is. */
+function changes(conn: Conn, { mark, timeoutS, status, state }: ConntrackChange): boolean {
+  if (timeoutS !== undefined) return true;
+  if (mark !== undefined && ((conn.mark & ~mark.mask) ^ mark.value) !== conn.mark) return true;
+  if (status !== undefined && (conn.status & status) !== status) return true;
+  return state !== undefined && conn.protoState !== state;
+}
+
+/** Changes what matches and is not like that already; returns it as it is then. */
 export function conntrackUpdate(
   ns: NetNs,
   filter: ConntrackFilter,
-  change: { readonly mark?: Masked; readonly timeoutS?: number },
+  change: ConntrackChange,
 ): ConntrackEntry[] {
   const ct = conntrackOf(ns);
-  return conntrackList(ns, filter).map(({ conn }) => {
-    const { mark, timeoutS } = change;
-    if (mark !== undefined) conn.mark = (conn.mark & ~mark.mask) ^ mark.value;
-    if (timeoutS !== undefined) ct.setTimeout(conn, ct.now + timeoutS * SEC);
-    return snapshot(conn, ct.now);
-  });
+  const { mark, timeoutS, status, state } = change;
+  return conntrackList(ns, filter)
+    .filter(({ conn }) => changes(conn, change))
+    .map(({ conn }) => {
+      if (mark !== undefined) conn.mark = (conn.mark & ~mark.mask) ^ mark.value;
+      if (timeoutS !== undefined) ct.setTimeout(conn, ct.now + timeoutS * SEC);
+      if (status !== undefined) conn.status |= status & CHANGEABLE_STATUS;
+      if (state !== undefined) setState(conn, state);
+      if (conn.ecache !== null) byHand(ns, ({ events }) => events.deliver(conn));
+      return snapshot(conn, ct.now);
+    });
 }
+
+/** Makes a connection that no packet has opened. EEXIST, EINVAL: the answers must be said of whole or not at all. */
+export function conntrackCreate(ns: NetNs, flow: NewFlow): void {
+  conntrackEnable(ns);
+  const ct = conntrackOf(ns);
+  const tuple = new Tuple();
+  tuple.set(flow.proto, flow.src, flow.dst, flow.sport, flow.dport);
+  const reply = new Tuple();
+  reply.copy(tuple);
+  if (!reply.invert()) throw new SysError("EINVAL");
+  const conn = new Conn(tuple.proto, tuple.src, tuple.dst, tuple.sport, tuple.dport);
+  conn.replSrc = flow.replSrc ?? reply.src;
+  conn.replDst = flow.replDst ?? reply.dst;
+  conn.replSport = flow.replSport ?? reply.sport;
+  conn.replDport = flow.replDport ?? reply.dport;
+  conn.zone = flow.zone;
+  conn.zoneFlags = ZONE_DIRS[flow.zoneDir];
+  reply.set(conn.proto, conn.replSrc, conn.replDst, conn.replSport, conn.replDport);
+  const zones = [conn.zoneOf(0), conn.zoneOf(1)] as const;
+  if (ct.find(tuple, ...zones) !== null || ct.find(reply, ...zones) !== null) throw new SysError("EEXIST");
+  conn.mark = flow.mark;
+  conn.status = IPS_CONFIRMED | (flow.status & CHANGEABLE_STATUS);
+  if (flow.nat) {
+    conn.status |= IPS_SRC_NAT_DONE | IPS_DST_NAT_DONE;
+    if (conn.replDst !== conn.origSrc) conn.status |= IPS_SRC_NAT;
+    if (conn.replSrc !== conn.origDst) conn.status |= IPS_DST_NAT;
+  }
+  if (conn.proto === IPPROTO_TCP) conn.tcp = new TcpTrack();
+  if (conn.proto === IPPROTO_SCTP) conn.sctp = new SctpTrack();
+  if (conn.proto === IPPROTO_DCCP) conn.dccp = new DccpTrack();
+  setState(conn, flow.state ?? 0);
+  if (ct.acct !== 0) conn.acct = new Float64Array(4);
+  conn.timeoutNs = flow.timeoutS * SEC;
+  ct.insert(conn, false);
+  if (ct.limits.listeners === 0) return;
+  conn.ecache = new EventCache();
+  byHand(ns, ({ events }) => events.deliver(conn));
+}
+
+/** What happens meanwhile is not the work of packets. */
+function byHand(ns: NetNs, work: (ct: Conntrack) => void): void {
+  const ct = conntrackOf(ns);
+  ct.events.byHand = true;
+  work(ct);
+  ct.events.byHand = false;
+}
+
+/** An event and the whole seconds that its connection has left. */
+export type ConntrackNews = ConntrackEvent & { readonly expiresS: number };
+
+/** Hears of every event from now on, until what it returns is called. */
+export function conntrackListen(ns: NetNs, heard: (news: ConntrackNews) => void): () => void {
+  const ct = conntrackOf(ns);
+  const listener = (event: ConntrackEvent): void =>
+    heard({ ...event, expiresS: snapshot(event.conn, ct.now).expiresS });
+  ct.events.add(listener);
+  ct.limits.listeners++;
+  return () => {
+    ct.events.remove(listener);
+    ct.limits.listeners--;
+  };
+}
+
+function setState(conn: Conn, state: number): void {
+  const track = conn.tcp ?? conn.sctp ?? conn.dccp;
+  if (track !== null) track.state = state;
+}
+
+/** Bits that an administrator may set. */
+const CHANGEABLE_STATUS = IPS_ASSURED | IPS_SEEN_REPLY | IPS_FIXED_TIMEOUT;
+
+const ZONE_DIRS: Readonly<Record<NewFlow["zoneDir"], number>> = {
+  both: NF_CT_DEFAULT_ZONE_DIR,
+  orig: NF_CT_ZONE_DIR_ORIG,
+  reply: NF_CT_ZONE_DIR_REPL,
+};
 
 /** net.netfilter.nf_conntrack_count. */
 export function conntrackCount(ns: NetNs): number {

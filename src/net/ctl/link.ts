@@ -8,7 +8,7 @@ import { brAddIf, brDelIf } from "../bridge/br-if.ts";
 import { bridgeOf, bridgePortOf } from "../bridge/br-private.ts";
 import { brStpChangeBridgeId, brStpRecalculateBridgeId } from "../bridge/br-stp.ts";
 import { devSetAllmulti, devSetPromiscuity } from "../core/dev-rx-flags.ts";
-import { rtmsgIfinfo } from "../core/link-watch.ts";
+import { netifCarrierOff, netifCarrierOn, rtmsgIfinfo } from "../core/link-watch.ts";
 import { IFF_ALLMULTI, IFF_PROMISC, IFF_UP, type NetDevice } from "../core/net-device.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import { dummyNewlink } from "../drivers/dummy.ts";
@@ -262,6 +262,13 @@ export function linkSetAllmulti(dev: NetDevice, on: boolean): void {
   if (((dev.flags & IFF_ALLMULTI) !== 0) === on) return;
   dev.flags = on ? dev.flags | IFF_ALLMULTI : dev.flags & ~IFF_ALLMULTI;
   devSetAllmulti(dev, on ? 1 : -1);
+}
+
+/** Plugs a dummy device in or out (dev_change_carrier). EOPNOTSUPP for those whose driver knows better. */
+export function linkSetCarrier(dev: NetDevice, on: boolean): void {
+  if (dev.ops.kind !== "dummy") throw new SysError("EOPNOTSUPP", dev.name);
+  if (on) netifCarrierOn(dev);
+  else netifCarrierOff(dev);
 }
 
 export function linkSetTxQueueLen(dev: NetDevice, length: number): void {

@@ -15,6 +15,7 @@ import {
   neighLookup,
   neighUpdate,
 } from "../ipv4/neighbour.ts";
+import type { ProxyEntry } from "../ipv4/pneigh.ts";
 
 const ADMIN = NEIGH_UPDATE_F_ADMIN | NEIGH_UPDATE_F_OVERRIDE;
 
@@ -32,6 +33,23 @@ export function neighbourReplace(
   if (n === null) throw new SysError("ENOBUFS");
   n.flags = flags;
   neighUpdate(n, macHi, macLo, state, ADMIN);
+}
+
+/** Addresses that this machine answers for; without a device on every one. Adding one that is there is no error. */
+export function proxyAdd(ns: NetNs, ip: number, dev: NetDevice | null): void {
+  ipv4Of(ns).proxies.add({ ip, dev });
+}
+
+/** ENOENT when it is not there. */
+export function proxyDel(ns: NetNs, ip: number, dev: NetDevice | null): void {
+  const { proxies } = ipv4Of(ns);
+  const found = proxies.find(ip, dev);
+  if (found === undefined) throw new SysError("ENOENT");
+  proxies.remove((entry) => entry === found);
+}
+
+export function proxyDump(ns: NetNs): readonly ProxyEntry[] {
+  return ipv4Of(ns).proxies.entries;
 }
 
 /** Adds an entry. EEXIST when there is one. */

@@ -14,6 +14,7 @@ import {
 import type { NetNs } from "../core/net-ns.ts";
 import { conntrackEnable } from "../netfilter/conntrack/conntrack.ts";
 import type { NftStatement } from "../netfilter/nft/nft-rule.ts";
+import { elementsOf, type NftData, useOf } from "../netfilter/nft/nft-set.ts";
 import {
   type NftBase,
   NftChain,
@@ -25,9 +26,20 @@ import {
 } from "../netfilter/nft/nft-table.ts";
 
 /** What of a request was refused. */
-export type NftPlace = "command" | "table" | "chain" | "counter" | "handle" | "statement";
+export type NftPlace =
+  | "command"
+  | "table"
+  | "chain"
+  | "counter"
+  | "set"
+  | "handle"
+  | "statement"
+  | "element"
+  /** An element that is like none of a set of intervals, or too much like one. */
+  | "interval"
+  | "overlap";
 
-/** `statement`: the number of that one in the rule. */
+/** `statement`: the number of that one in the rule, or of the element in the set. */
 export class NftRefusal extends SysError {
   readonly place: NftPlace;
   readonly statement: number;
@@ -154,8 +166,9 @@ function checkBase({ type, hook, priority }: NftBase): void {
 export function nftDeleteChain(ns: NetNs, ref: NftTableRef, name: string): void {
   const chain = nftChain(ns, ref, name);
   const { table } = chain;
-  const used = (one: NftStatement) => one.kind === "verdict" && one.chain === name;
-  if (usersIn(table, used, chain)) throw new NftRefusal("EBUSY", "chain");
+  const used = (one: NftStatement) => jumpsOf(table, one).includes(name);
+  const mapped = table.sets.some(({ elements }) => elements.some((one) => chainOf(one.data) === name));
+  if (mapped || usersIn(table, used, chain)) throw new NftRefusal("EBUSY", "chain");
   table.chains = table.chains.filter((one) => one !== chain);
 }
 
@@ -163,7 +176,21 @@ export function nftFlushChain(ns: NetNs, ref: NftTableRef, name: string): void {
   nftChain(ns, ref, name).rules = [];
 }
 
-function usersIn(table: NftTable, used: (one: NftStatement) => boolean, except?: NftChain): boolean {
+function chainOf(data: NftData | null): string {
+  return data?.kind === "verdict" ? data.chain : "";
+}
+
+/** Names of the chains where it may jump to. */
+function jumpsOf(table: NftTable, statement: NftStatement): readonly string[] {
+  if (statement.kind === "verdict") return statement.chain === "" ? [] : [statement.chain];
+  const use = useOf(statement);
+  if (use === null) return [];
+  return elementsOf(table, use)
+    .map(({ data }) => chainOf(data))
+    .filter((name) => name !== "");
+}
+
+export function usersIn(table: NftTable, used: (one: NftStatement) => boolean, except?: NftChain): boolean {
   return table.chains.some(
     (chain) => chain !== except && chain.rules.some((rule) => rule.statements.some(used)),
   );
@@ -193,9 +220,15 @@ export function nftAddRule(
   rule.statements.forEach((statement, i) => {
     checkStatement(table, statement, i);
     if (needsConntrack(statement)) conntrackEnable(ns);
+    if (statement.kind === "log") ns.kernel.nfLogSyslog = true;
   });
   chain.rules = [...rules.slice(0, at), { ...rule, handle }, ...rules.slice(at)];
-  for (const base of table.chains) if (base.base !== null) validate(base, base.base, 0);
+  nftValidate(table);
+}
+
+/** Whether all that is reached from the base chains may run there. */
+export function nftValidate({ chains }: NftTable): void {
+  for (const chain of chains) if (chain.base !== null) validate(chain, chain.base, 0);
 }
 
 function placeOf(rules: readonly NftRule[], { before, handle, index }: NftRulePlace): number {
@@ -205,19 +238,34 @@ function placeOf(rules: readonly NftRule[], { before, handle, index }: NftRulePl
   return before ? at : at + 1;
 }
 
-/** nft_verdict_init, nft_objref_init */
 function checkStatement(table: NftTable, statement: NftStatement, number: number): void {
-  if (statement.kind === "object" && table.counter(statement.name) === undefined)
-    throw new NftRefusal("ENOENT", "statement", number);
-  if (statement.kind !== "verdict" || statement.chain === "") return;
-  const chain = table.chain(statement.chain);
-  if (chain === undefined) throw new NftRefusal("ENOENT", "statement", number);
-  if (chain.base !== null) throw new NftRefusal("EOPNOTSUPP", "statement", number);
+  if (statement.kind === "object" || statement.kind === "verdict")
+    checkNames(table, statement, "statement", number);
+  const use = useOf(statement);
+  if (use === null) return;
+  for (const { data } of elementsOf(table, use))
+    if (data !== null) checkNames(table, data, "statement", number);
+}
+
+/** nft_verdict_init, nft_objref_init */
+export function checkNames(
+  table: NftTable,
+  named: NftData | (NftStatement & { kind: "object" | "verdict" }),
+  place: NftPlace,
+  number: number,
+): void {
+  if (named.kind === "object" && table.counter(named.name) === undefined)
+    throw new NftRefusal("ENOENT", place, number);
+  if (named.kind !== "verdict" || named.chain === "") return;
+  const chain = table.chain(named.chain);
+  if (chain === undefined) throw new NftRefusal("ENOENT", place, number);
+  if (chain.base !== null) throw new NftRefusal("EOPNOTSUPP", place, number);
 }
 
 function needsConntrack(statement: NftStatement): boolean {
   if (statement.kind === "nat") return true;
   if (statement.kind === "match") return statement.selector.words.startsWith("ct ");
+  if (useOf(statement)?.keys.some(({ words }) => words.startsWith("ct "))) return true;
   if (statement.kind !== "set") return false;
   return statement.selector.words === "ct mark" || statement.from?.words === "ct mark";
 }
@@ -225,11 +273,11 @@ function needsConntrack(statement: NftStatement): boolean {
 /** nft_chain_validate: what is reached from a base chain may run in its place. */
 function validate(chain: NftChain, base: NftBase, level: number): void {
   if (level === NFT_JUMP_STACK_SIZE) throw new NftRefusal("EMLINK", "command");
+  const { table } = chain;
   for (const { statements } of chain.rules)
     for (const statement of statements) {
-      if (statement.kind === "verdict" && statement.chain !== "")
-        validate(chain.table.chain(statement.chain)!, base, level + 1);
-      else if (!mayRun(statement, base)) throw new NftRefusal("EOPNOTSUPP", "command");
+      for (const name of jumpsOf(table, statement)) validate(table.chain(name)!, base, level + 1);
+      if (!mayRun(statement, base)) throw new NftRefusal("EOPNOTSUPP", "command");
     }
 }
 
@@ -263,9 +311,14 @@ export function nftAddCounter(
 export function nftDeleteCounter(ns: NetNs, ref: NftTableRef, name: string): void {
   const counter = nftCounter(ns, ref, name);
   const table = nftTable(ns, ref);
-  if (usersIn(table, (one) => one.kind === "object" && one.name === name))
+  const mapped = table.sets.some(({ elements }) => elements.some(({ data }) => isObject(data, name)));
+  if (mapped || usersIn(table, (one) => one.kind === "object" && one.name === name))
     throw new NftRefusal("EBUSY", "counter");
   table.counters = table.counters.filter((one) => one !== counter);
+}
+
+function isObject(data: NftData | null, name: string): boolean {
+  return data?.kind === "object" && data.name === name;
 }
 
 export function nftResetCounter(counter: NftCounter): void {

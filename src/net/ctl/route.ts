@@ -1,12 +1,12 @@
 /** Routes: what RTM_NEWROUTE, RTM_DELROUTE and RTM_GETROUTE do (net/ipv4/fib_frontend.c, fib_semantics.c). */
-import { SEC } from "../../sim/sim.ts";
 import { SysError } from "../../util/errors.ts";
 import { prefixToMask } from "../../wire/address.ts";
-import { type Dst, RTN_BLACKHOLE, RTN_BROADCAST, RTN_LOCAL, RTN_UNICAST } from "../core/dst.ts";
+import { RTN_BLACKHOLE, RTN_BROADCAST, RTN_LOCAL, RTN_UNICAST } from "../core/dst.ts";
 import type { NetDevice } from "../core/net-device.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import {
   type FibAlias,
+  type FibConfig,
   RT_SCOPE_HOST,
   RT_SCOPE_LINK,
   RT_SCOPE_NOWHERE,
@@ -15,12 +15,13 @@ import {
   RT_TABLE_MAIN,
   RTPROT_BOOT,
 } from "../ipv4/fib.ts";
-import { fibLookup } from "../ipv4/fib-rules.ts";
-import { fibCheck, fibFlush, fibInsert } from "../ipv4/fib-semantics.ts";
+import { type FibPathRequest, fibCheck, fibFlush, fibInsert } from "../ipv4/fib-semantics.ts";
 import type { FibInsertMode } from "../ipv4/fib-table.ts";
-import { ipv4Of } from "../ipv4/ipv4-net.ts";
-import { ipRouteOutput, routeSource } from "../ipv4/route.ts";
-import { type RouteException, routeExceptionOf } from "../ipv4/route-exception.ts";
+import { type Ipv4Net, ipv4Of } from "../ipv4/ipv4-net.ts";
+import { nexthopConfig } from "../ipv4/nexthop-routes.ts";
+import { learntOf } from "./route-get.ts";
+
+const INET_ECN_MASK = 3;
 
 export interface RouteSpec {
   /** Prefix, int32; 0 with length 0 is the default route. */
@@ -41,13 +42,20 @@ export interface RouteSpec {
   readonly metric?: number;
   readonly tos?: number;
   readonly mtu?: number;
+  /** Path MTU discovery does not change it, and packets go without DF. */
+  readonly mtuLocked?: boolean;
   readonly onlink?: boolean;
+  /** The number of a next hop. */
+  readonly nhId?: number;
+  /** Several next hops. */
+  readonly paths?: readonly FibPathRequest[];
 }
 
 function defaultScope(spec: RouteSpec, type: number): number {
   if (type === RTN_LOCAL) return RT_SCOPE_HOST;
   if (type === RTN_BROADCAST) return RT_SCOPE_LINK;
-  if (type === RTN_UNICAST && (spec.gateway ?? 0) === 0) return RT_SCOPE_LINK;
+  const hasHops = (spec.paths ?? []).length > 0;
+  if (type === RTN_UNICAST && (spec.gateway ?? 0) === 0 && !hasHops) return RT_SCOPE_LINK;
   return RT_SCOPE_UNIVERSE;
 }
 
@@ -61,7 +69,12 @@ export function routeAdd(ns: NetNs, spec: RouteSpec, mode: FibInsertMode = "excl
   const mask = prefixToMask(spec.dstLen);
   if ((spec.dst & ~mask) !== 0)
     throw new SysError("EINVAL", "Error: Invalid prefix for given prefix length.");
+  checkTos(spec);
   const local = type === RTN_LOCAL || type === RTN_BROADCAST;
+  if (spec.nhId !== undefined) {
+    fibInsert(net, configWithNexthop(net, spec, spec.nhId), mode);
+    return;
+  }
   const config = fibCheck(net, {
     table: spec.table ?? (local ? RT_TABLE_LOCAL : RT_TABLE_MAIN),
     dst: spec.dst,
@@ -75,31 +88,63 @@ export function routeAdd(ns: NetNs, spec: RouteSpec, mode: FibInsertMode = "excl
     gateway: spec.gateway ?? 0,
     dev: type >= RTN_BLACKHOLE ? null : (spec.dev ?? null),
     mtu: spec.mtu ?? 0,
+    mtuLocked: spec.mtuLocked ?? false,
     onlink: spec.onlink ?? false,
+    paths: spec.paths ?? [],
   });
   fibInsert(net, config, mode);
   if (mode === "replace" || mode === "change") retainExceptions(ns);
+}
+
+function configWithNexthop(net: Ipv4Net, spec: RouteSpec, id: number): FibConfig {
+  const named = (spec.gateway ?? 0) !== 0 || spec.dev !== undefined || spec.paths !== undefined;
+  if (named)
+    throw new SysError("EINVAL", "Error: Nexthop specification and nexthop id are mutually exclusive.");
+  const nexthop = net.nexthops.find(id);
+  if (nexthop === undefined) throw new SysError("EINVAL", "Error: Nexthop id does not exist.");
+  const base: FibConfig = {
+    table: spec.table ?? RT_TABLE_MAIN,
+    dst: spec.dst,
+    prefixLen: spec.dstLen,
+    tos: spec.tos ?? 0,
+    type: spec.type ?? RTN_UNICAST,
+    metric: spec.metric ?? 0,
+    protocol: spec.protocol ?? RTPROT_BOOT,
+    scope: spec.scope ?? RT_SCOPE_UNIVERSE,
+    prefSrc: spec.prefSrc ?? 0,
+    gateway: 0,
+    dev: null,
+    nhScope: RT_SCOPE_NOWHERE,
+    mtu: spec.mtu ?? 0,
+    mtuLocked: spec.mtuLocked ?? false,
+    onlink: false,
+  };
+  return nexthopConfig(net, base, nexthop);
+}
+
+/** rtm_to_fib_config */
+function checkTos({ tos = 0 }: RouteSpec): void {
+  if ((tos & INET_ECN_MASK) !== 0)
+    throw new SysError("EINVAL", "Error: Invalid dsfield (tos): ECN bits must be 0.");
 }
 
 function retainExceptions(ns: NetNs): void {
   const { exceptions } = ipv4Of(ns);
   if (exceptions.size === 0) return;
   const routes = routeDump(ns);
-  exceptions.retain((dev, gateway) => routes.some((alias) => alias.dev === dev && alias.gateway === gateway));
+  const hops = routes.flatMap((alias) => (alias.paths.length === 0 ? [alias] : alias.paths));
+  exceptions.retain((dev, gateway) => hops.some((hop) => hop.dev === dev && hop.gateway === gateway));
 }
 
 /** Deletes the first route that agrees in all that `spec` says (fib_table_delete). ESRCH when there is none. */
 export function routeDel(ns: NetNs, spec: RouteSpec): void {
+  checkTos(spec);
   const net = ipv4Of(ns);
   const local = spec.type === RTN_LOCAL || spec.type === RTN_BROADCAST;
   const table = spec.table ?? (local ? RT_TABLE_LOCAL : RT_TABLE_MAIN);
-  let done = false;
-  fibFlush(net, (alias) => {
-    if (done || alias.table !== table || !agrees(alias, spec)) return false;
-    done = true;
-    return true;
-  });
-  if (!done) throw new SysError("ESRCH");
+  const found = net.rules.tables.get(table)?.routes.find((alias) => agrees(alias, spec));
+  if (found === undefined) throw new SysError("ESRCH");
+  fibFlush(net, (alias) => alias === found);
   retainExceptions(ns);
 }
 
@@ -115,8 +160,18 @@ function agrees(alias: FibAlias, spec: RouteSpec): boolean {
     (spec.protocol === undefined || alias.protocol === spec.protocol) &&
     (spec.metric === undefined || alias.metric === spec.metric) &&
     (spec.dev === undefined || alias.dev === spec.dev) &&
-    (spec.gateway === undefined || alias.gateway === spec.gateway)
+    (spec.gateway === undefined || alias.gateway === spec.gateway) &&
+    (spec.nhId === undefined || alias.nhId === spec.nhId) &&
+    (spec.paths ?? []).every((path, i) => agreesPath(alias, path, i))
   );
+}
+
+/** fib_nh_match: what is said of each next hop, in their order. */
+function agreesPath(alias: FibAlias, { gateway, dev, weight }: FibPathRequest, i: number): boolean {
+  const hop = alias.paths.length === 0 ? [alias][i] : alias.paths[i];
+  if (hop === undefined) return false;
+  const fits = (gateway === 0 || hop.gateway === gateway) && (dev === null || hop.dev === dev);
+  return fits && (weight === 1 || hop.weight === weight);
 }
 
 /** Deletes the routes of a table that `doomed` names; the answer is how many. */
@@ -136,50 +191,6 @@ export function routeDump(ns: NetNs): FibAlias[] {
   return ipv4Of(ns)
     .rules.tablesInOrder()
     .flatMap((table) => table.routes);
-}
-
-/** The answer to `ip route get`. */
-export interface RouteAnswer {
-  readonly dst: Dst;
-  readonly source: number;
-  /** The table that it stands in; main while nobody changed the rules, as the kernel says then. */
-  readonly table: number;
-  /** What was learnt about the destination, with what is left of its life in seconds; null when nothing was. */
-  readonly learnt: LearntRoute | null;
-}
-
-export interface LearntRoute {
-  /** Path MTU, 0 none. */
-  readonly mtu: number;
-  /** Below route.min_pmtu. */
-  readonly locked: boolean;
-  /** By the gateway of a redirect. */
-  readonly redirected: boolean;
-  readonly expiresSec: number;
-}
-
-function learntOf(ns: NetNs, e: RouteException): LearntRoute {
-  return { mtu: e.pmtu, locked: e.locked, redirected: e.redirect !== null, expiresSec: secondsLeft(ns, e) };
-}
-
-/** The route of a local packet. Throws the errno when there is none. */
-export function routeGet(ns: NetNs, daddr: number, saddr: number, oif: number, mark: number): RouteAnswer {
-  const net = ipv4Of(ns);
-  const dst = ipRouteOutput(ns, daddr, saddr, oif, mark);
-  if (dst === null) throw new SysError(net.routeError);
-  const { custom } = net.rules;
-  const found = custom ? fibLookup(ns, net.rules, daddr, saddr, 0, 1, oif, mark) : null;
-  const e = routeExceptionOf(ns, dst, daddr);
-  return {
-    dst,
-    source: saddr !== 0 ? saddr : routeSource(dst, daddr),
-    table: found === null ? RT_TABLE_MAIN : found.table,
-    learnt: e === null ? null : learntOf(ns, e),
-  };
-}
-
-function secondsLeft(ns: NetNs, e: RouteException): number {
-  return Math.floor((e.expiresNs - ns.kernel.sim.now) / SEC);
 }
 
 /** One destination that something was learnt about, for `ip route show cache`. */

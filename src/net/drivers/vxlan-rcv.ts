@@ -40,7 +40,7 @@ export function vxlanRcv(sk: UdpSock, skb: Skb): boolean {
   const outerTos = ipTos(view, netOff);
   skbScrubPacket(skb, vxlan.net !== dev.ns);
   skb.hash = 0;
-  skbChecksumDecap(skb);
+  skbChecksumDecap(skb, view.getUint16(off - 2) !== 0);
   skb.data = off + VXLAN_HLEN;
   ethTypeTrans(skb, dev);
   if (view.getUint16(skb.macOff + 6) === dev.addrHi && view.getInt32(skb.macOff + 8) === dev.addrLo) {

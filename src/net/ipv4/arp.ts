@@ -167,7 +167,7 @@ function answerRequest(
   if (inDev.conf.forwarding === 0 || dst.type !== RTN_UNICAST) return false;
   const proxied = (net.confAll.proxyArp | inDev.conf.proxyArp) !== 0 && dst.dev !== dev;
   const pvlan = inDev.conf.proxyArpPvlan !== 0 && dst.dev === dev && sip !== tip;
-  if (!proxied && !pvlan) return false;
+  if (!proxied && !pvlan && (dst.dev === dev || !net.proxies.answers(tip, dev))) return false;
   neighEvent(dev, sip, shaHi, shaLo);
   if (skb.pktType === PACKET_HOST || inDev.neighParms.proxyDelay === 0) {
     arpSend(dev, ARPOP_REPLY, sip, tip, shaHi, shaLo, shaHi, shaLo);

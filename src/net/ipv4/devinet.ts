@@ -2,13 +2,15 @@
  * Addresses of devices (net/ipv4/devinet.c): how they are ordered, which one is chosen as source, and what happens to
  * them when a device comes, goes up or down, or leaves.
  */
+import { SEC } from "../../sim/sim.ts";
+import { Timer } from "../../sim/timer.ts";
 import { SysError } from "../../util/errors.ts";
 import { prefixToMask } from "../../wire/address.ts";
 import { IFF_LOOPBACK, type NetDevice } from "../core/net-device.ts";
 import type { DeviceListener } from "../core/net-ns.ts";
 import { arpSend } from "./arp.ts";
 import { RT_SCOPE_HOST } from "./fib.ts";
-import { fibAddIfaddr, fibDelIfaddr, fibDisableDev } from "./fib-frontend.ts";
+import { fibAddIfaddr, fibCarrierChanged, fibDelIfaddr, fibDisableDev, fibSyncUp } from "./fib-frontend.ts";
 import {
   IFA_F_PERMANENT,
   IFA_F_SECONDARY,
@@ -18,6 +20,7 @@ import {
   inetIfaMatch,
 } from "./in-device.ts";
 import { ipv4Of } from "./ipv4-net.ts";
+import { nexthopFlushDev } from "./nexthop-routes.ts";
 
 /** Smallest MTU that IPv4 works with (inetdev_valid_mtu). */
 const IPV4_MIN_MTU = 68;
@@ -43,6 +46,7 @@ export function inetInsertIfa(dev: NetDevice, ifa: IfAddr): void {
   net.localAddrs.set(ifa.local, (net.localAddrs.get(ifa.local) ?? 0) + 1);
   net.flushRoutes();
   fibAddIfaddr(inDev, ifa);
+  fibSyncUp(dev);
 }
 
 /** Removes an address; the secondaries of its subnet go with it, or one is promoted (__inet_del_ifa). */
@@ -67,13 +71,25 @@ export function inetDelIfa(inDev: InDevice, ifa: IfAddr): void {
 
 function unlink(inDev: InDevice, ifa: IfAddr): void {
   const net = ipv4Of(inDev.dev.ns);
+  ifa.life?.timer.cancel();
   fibDelIfaddr(inDev, ifa);
   inDev.addresses.splice(inDev.addresses.indexOf(ifa), 1);
   const left = (net.localAddrs.get(ifa.local) ?? 1) - 1;
   if (left === 0) net.localAddrs.delete(ifa.local);
   else net.localAddrs.set(ifa.local, left);
   net.flushRoutes();
+  if (inDev.addresses.length === 0) {
+    fibDisableDev(inDev.dev, true, false);
+    arpIfdown(inDev.dev);
+  }
   for (const listener of inDev.dev.ns.listeners) listener.inetAddrRemoved?.(inDev.dev, ifa.local);
+}
+
+/** Forgets the neighbours of a device, and whom it answers for (arp_ifdown). */
+function arpIfdown(dev: NetDevice): void {
+  const net = ipv4Of(dev.ns);
+  net.neighbours.flushDev(dev, false);
+  net.proxies.remove((entry) => entry.dev === dev);
 }
 
 /** An address as the control layer makes it: never secondary yet, valid for ever. */
@@ -94,7 +110,27 @@ export function makeIfAddr(
     label: dev.name,
     flags: IFA_F_PERMANENT,
     metric: 0,
+    life: null,
   };
+}
+
+/** Gives an address its lifetimes in seconds, Infinity for ever (set_ifa_lifetime, check_lifetime). */
+export function inetSetLifetime(inDev: InDevice, ifa: IfAddr, validSec: number, preferredSec: number): void {
+  ifa.life?.timer.cancel();
+  ifa.life = null;
+  if (validSec === Number.POSITIVE_INFINITY) {
+    ifa.flags |= IFA_F_PERMANENT;
+    return;
+  }
+  ifa.flags &= ~IFA_F_PERMANENT;
+  const { kernel } = inDev.dev.ns;
+  const timer = new Timer(kernel.sim, () => {
+    kernel.enter();
+    inetDelIfa(inDev, ifa);
+    kernel.leave();
+  });
+  timer.armIn(validSec * SEC);
+  ifa.life = { validSec, preferredSec, stampNs: kernel.sim.now, timer };
 }
 
 /** Tells the link about the device's addresses (inetdev_send_gratuitous_arp). */
@@ -125,6 +161,7 @@ function up(dev: NetDevice): void {
     inetInsertIfa(dev, makeIfAddr(dev, 0x7f000001, 8, 0, RT_SCOPE_HOST));
   }
   for (const ifa of inDev.addresses) fibAddIfaddr(inDev, ifa);
+  fibSyncUp(dev);
   const net = ipv4Of(dev.ns);
   net.flushRoutes();
   if (Math.max(net.confAll.arpNotify, inDev.conf.arpNotify) !== 0) inetdevSendGratuitousArp(dev);
@@ -134,9 +171,9 @@ function unregister(dev: NetDevice): void {
   const inDev = inDevOf(dev);
   if (inDev === null) return;
   while (inDev.addresses.length > 0) inetDelIfa(inDev, inDev.addresses[0]);
-  fibDisableDev(dev, true);
+  fibDisableDev(dev, true, true);
   const net = ipv4Of(dev.ns);
-  net.neighbours.flushDev(dev, false);
+  arpIfdown(dev);
   net.fragments.flushDev(dev);
   dev.in4 = null;
 }
@@ -148,8 +185,9 @@ export const deviceListener: DeviceListener = {
   up,
   down(dev) {
     if (inDevOf(dev) === null) return;
-    fibDisableDev(dev, false);
-    ipv4Of(dev.ns).neighbours.flushDev(dev, false);
+    nexthopFlushDev(ipv4Of(dev.ns), dev);
+    fibDisableDev(dev, false, false);
+    arpIfdown(dev);
   },
   addressChanged(dev) {
     const inDev = inDevOf(dev);
@@ -169,6 +207,8 @@ export const deviceListener: DeviceListener = {
   carrierChanged(dev) {
     const inDev = inDevOf(dev);
     if (inDev === null) return;
+    if (!dev.carrier) nexthopFlushDev(ipv4Of(dev.ns), dev);
+    fibCarrierChanged(dev);
     const net = ipv4Of(dev.ns);
     if (!dev.carrier && (net.confAll.arpEvictNocarrier & inDev.conf.arpEvictNocarrier) !== 0) {
       net.neighbours.flushDev(dev, true);

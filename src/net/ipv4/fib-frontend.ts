@@ -12,6 +12,7 @@ import {
   RT_TABLE_MAIN,
   RTPROT_KERNEL,
 } from "./fib.ts";
+import { fibRebalance } from "./fib-multipath.ts";
 import { fibFlush, fibInsert } from "./fib-semantics.ts";
 import {
   IFA_F_NOPREFIXROUTE,
@@ -21,6 +22,7 @@ import {
   inetIfaMatch,
 } from "./in-device.ts";
 import { type Ipv4Net, ipv4Of } from "./ipv4-net.ts";
+import { neighDestroy } from "./neighbour.ts";
 import { inetAddrType } from "./route.ts";
 
 /** The route that an address implies (fib_magic). */
@@ -102,13 +104,34 @@ export function fibAddIfaddr(inDev: InDevice, ifa: IfAddr): void {
   magicAdd(net, magic(RTN_LOCAL, ifa.local, 32, dev, source, 0));
   if (!dev.isUp) return;
   if (ifa.broadcast !== 0 && ifa.broadcast !== -1) {
-    magicAdd(net, magic(RTN_BROADCAST, ifa.broadcast, 32, dev, source, 0));
+    addBroadcast(net, ifa.broadcast, dev, source);
   }
   const prefix = ifa.address & ifa.mask;
   const secondary = (ifa.flags & IFA_F_SECONDARY) !== 0;
   if (prefix === 0 || secondary || (prefix === ifa.local && ifa.prefixLen === 32)) return;
   if ((ifa.flags & IFA_F_NOPREFIXROUTE) === 0) magicAdd(net, prefixRoute(ifa, dev, source));
-  if (ifa.prefixLen < 31) magicAdd(net, magic(RTN_BROADCAST, prefix | ~ifa.mask, 32, dev, source, 0));
+  if (ifa.prefixLen < 31) addBroadcast(net, prefix | ~ifa.mask, dev, source);
+}
+
+/** A neighbour that nobody answered for is forgotten: nobody has that address (arp_invalidate). */
+function addBroadcast(net: Ipv4Net, addr: number, dev: NetDevice, source: number): void {
+  magicAdd(net, magic(RTN_BROADCAST, addr, 32, dev, source, 0));
+  const n = net.neighbours.find(dev, addr);
+  if (n === null || n.isValid) return;
+  net.neighbours.remove(n);
+  neighDestroy(n);
+}
+
+/** The prefix route of an address gets another metric (fib_modify_prefix_metric). */
+export function fibModifyPrefixMetric(inDev: InDevice, ifa: IfAddr, metric: number): void {
+  const { dev } = inDev;
+  const prefix = ifa.address & ifa.mask;
+  const bare = prefix === 0 || (prefix === ifa.local && ifa.prefixLen === 32);
+  if (!dev.isUp || bare || (ifa.flags & (IFA_F_SECONDARY | IFA_F_NOPREFIXROUTE)) !== 0) return;
+  const net = ipv4Of(dev.ns);
+  const old = prefixRoute(ifa, dev, ifa.local);
+  magicAdd(net, { ...old, metric });
+  magicDel(net, old);
 }
 
 /** Takes the routes of a removed address away, unless another address needs them (fib_del_ifaddr). */
@@ -140,9 +163,36 @@ export function fibDelIfaddr(inDev: InDevice, ifa: IfAddr): void {
   }
 }
 
-/** The device went down: routes over it go, its local addresses stay reachable (fib_sync_down_dev). */
-export function fibDisableDev(dev: NetDevice, force: boolean): void {
+/**
+ * The device went down: routes over it go, its local addresses stay reachable (fib_sync_down_dev). Of several next hops only
+ * those over it are dead, unless no other lives. `force`: local ones too; `gone`: the device does not come back.
+ */
+export function fibDisableDev(dev: NetDevice, force: boolean, gone: boolean): void {
   const net = ipv4Of(dev.ns);
-  fibFlush(net, (alias) => alias.dev === dev && (force || alias.nhScope !== RT_SCOPE_NOWHERE));
+  fibFlush(net, (alias) => {
+    if (alias.nhId !== 0) return false;
+    if (alias.paths.length === 0) return alias.dev === dev && (force || alias.nhScope !== RT_SCOPE_NOWHERE);
+    for (const path of alias.paths) if (path.dev === dev) path.dead = true;
+    fibRebalance(alias);
+    return (gone && alias.uses(dev)) || alias.paths.every((path) => path.dead);
+  });
   net.flushRoutes();
+}
+
+/** The device is up and has an address: next hops over it live again (fib_sync_up). */
+export function fibSyncUp(dev: NetDevice): void {
+  if (!dev.isUp) return;
+  const net = ipv4Of(dev.ns);
+  for (const table of net.rules.tables.values())
+    for (const route of table.routes) {
+      for (const path of route.paths) if (path.dev === dev) path.dead = false;
+      fibRebalance(route);
+    }
+  net.flushRoutes();
+}
+
+/** Its link came up or went down (fib_netdev_event NETDEV_CHANGE). */
+export function fibCarrierChanged(dev: NetDevice): void {
+  for (const table of ipv4Of(dev.ns).rules.tables.values())
+    for (const route of table.routes) if (route.uses(dev)) fibRebalance(route);
 }

@@ -7,6 +7,7 @@ import { RTN_BLACKHOLE, RTN_PROHIBIT } from "../core/dst.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import {
   FibAlias,
+  type FlowKeys,
   RT_SCOPE_UNIVERSE,
   RT_TABLE_DEFAULT,
   RT_TABLE_LOCAL,
@@ -16,7 +17,7 @@ import {
 import { FibIndex, FibTable } from "./fib-table.ts";
 
 /** FR_ACT_*: look a table up, or answer at once. */
-export type FibRuleAction = "lookup" | "blackhole" | "unreachable" | "prohibit";
+export type FibRuleAction = "lookup" | "blackhole" | "unreachable" | "prohibit" | "goto" | "nop";
 
 export interface FibRule {
   readonly priority: number;
@@ -38,9 +39,23 @@ export interface FibRule {
   readonly table: number;
   /** Answers of at most this prefix length do not count; -1 none. */
   readonly suppressPrefixLen: number;
+  /** Priority of the rule that `goto` leads to. */
+  readonly target: number;
+  /** 0: any protocol, any port. */
+  readonly ipProto: number;
+  readonly sportMin: number;
+  readonly sportMax: number;
+  readonly dportMin: number;
+  readonly dportMax: number;
+  /** Of the sender; 0 to 2^32 - 1: any. */
+  readonly uidMin: number;
+  readonly uidMax: number;
   /** RTPROT_* that made it. */
   readonly protocol: number;
 }
+
+/** Any user. */
+export const UID_MAX = 0xffffffff;
 
 const ANY = {
   src: 0,
@@ -55,6 +70,14 @@ const ANY = {
   invert: false,
   action: "lookup",
   suppressPrefixLen: -1,
+  target: 0,
+  ipProto: 0,
+  sportMin: 0,
+  sportMax: 0,
+  dportMin: 0,
+  dportMax: 0,
+  uidMin: 0,
+  uidMax: UID_MAX,
   protocol: 2,
 } as const;
 
@@ -69,7 +92,7 @@ function errorAlias(type: number): FibAlias {
 }
 
 /** A rule says "unreachable" as if there were no route; a route of that type means the host (fib4_rule_action). */
-const RULE_ANSWER: Record<Exclude<FibRuleAction, "lookup">, FibAlias | null> = {
+const RULE_ANSWER: Record<Exclude<FibRuleAction, "lookup" | "goto" | "nop">, FibAlias | null> = {
   blackhole: errorAlias(RTN_BLACKHOLE),
   unreachable: null,
   prohibit: errorAlias(RTN_PROHIBIT),
@@ -86,6 +109,10 @@ export class FibRules {
   custom = false;
   /** A route depends on TOS. */
   usesTos = false;
+  /** A rule asks for the transport (fib_rules_require_fldissect). */
+  usesPorts = false;
+  /** The transport of the packet that the next lookup is for. */
+  readonly flow: FlowKeys = { proto: 0, sport: 0, dport: 0, uid: 0 };
   readonly tables = new Map<number, FibTable>();
   private readonly indexes = new Map<number, FibIndex>();
   private merged: FibIndex | null = null;
@@ -94,6 +121,23 @@ export class FibRules {
   /** The route of a packet depends on its addresses and device alone. */
   get plain(): boolean {
     return !this.custom && !this.usesTos;
+  }
+
+  forgetFlow(): void {
+    const { flow } = this;
+    if ((flow.proto | flow.sport | flow.dport | flow.uid) === 0) return;
+    flow.uid = 0;
+    flow.proto = 0;
+    flow.sport = 0;
+    flow.dport = 0;
+  }
+
+  /** Ports as of the way back. */
+  turnFlow(): void {
+    const { flow } = this;
+    const { sport } = flow;
+    flow.sport = flow.dport;
+    flow.dport = sport;
   }
 
   /** The table of that number; made when it is new. */
@@ -144,6 +188,12 @@ export class FibRules {
     this.defaultIndex = new FibIndex(this.tables.get(RT_TABLE_DEFAULT)?.routes ?? []);
   }
 
+  /** Of the first rule of that priority, -1 for none. */
+  indexOfPriority(priority: number): number {
+    for (let i = 0; i < this.rules.length; i++) if (this.rules[i].priority === priority) return i;
+    return -1;
+  }
+
   /** Adds a rule behind those of its priority. */
   add(rule: FibRule): void {
     let i = 0;
@@ -162,6 +212,9 @@ export class FibRules {
 
   private changed(): void {
     this.custom = true;
+    this.usesPorts = this.rules.some(
+      (rule) => rule.ipProto !== 0 || rule.sportMin !== 0 || rule.dportMin !== 0,
+    );
     this.invalidate();
   }
 
@@ -178,7 +231,13 @@ export class FibRules {
   ): FibAlias | null {
     for (let i = 0; i < this.rules.length; i++) {
       const rule = this.rules[i];
-      if (!ruleMatches(ns, rule, daddr, saddr, tos, iif, oif, mark)) continue;
+      if (!ruleMatches(ns, rule, daddr, saddr, tos, iif, oif, mark, this.flow)) continue;
+      if (rule.action === "nop") continue;
+      if (rule.action === "goto") {
+        const at = this.indexOfPriority(rule.target);
+        if (at >= 0) i = at - 1;
+        continue;
+      }
       if (rule.action !== "lookup") return RULE_ANSWER[rule.action];
       const found = this.index(rule.table).lookup(daddr, tos, oif, scope);
       if (found === null || found.type === RTN_THROW) continue;
@@ -187,6 +246,14 @@ export class FibRules {
     }
     return null;
   }
+}
+
+/** fib_rule_port_match */
+function transportMatches(rule: FibRule, { proto, sport, dport, uid }: FlowKeys): boolean {
+  if (uid < rule.uidMin || uid > rule.uidMax) return false;
+  if (rule.ipProto !== 0 && rule.ipProto !== proto) return false;
+  if (rule.sportMin !== 0 && (sport < rule.sportMin || sport > rule.sportMax)) return false;
+  return rule.dportMin === 0 || (dport >= rule.dportMin && dport <= rule.dportMax);
 }
 
 /** fib_rule_match and fib4_rule_match. */
@@ -199,6 +266,7 @@ function ruleMatches(
   iif: number,
   oif: number,
   mark: number,
+  flow: FlowKeys,
 ): boolean {
   const matches =
     (rule.iif === "" || ns.device(rule.iif)?.ifindex === (iif === 0 ? 1 : iif)) &&
@@ -206,7 +274,8 @@ function ruleMatches(
     ((mark ^ rule.fwmark) & rule.fwmask) === 0 &&
     prefixMatches(saddr, rule.src, rule.srcLen) &&
     prefixMatches(daddr, rule.dst, rule.dstLen) &&
-    (rule.tos === 0 || rule.tos === tos);
+    (rule.tos === 0 || rule.tos === tos) &&
+    transportMatches(rule, flow);
   return matches !== rule.invert;
 }
 

@@ -6,7 +6,6 @@
 import { SysError } from "../../util/errors.ts";
 import { mix32 } from "../../util/hash.ts";
 import { prefixToMask } from "../../wire/address.ts";
-import type { NetDevice } from "../core/net-device.ts";
 import type { FibAlias, FibConfig } from "./fib.ts";
 import { inDevOf } from "./in-device.ts";
 
@@ -120,7 +119,8 @@ export class FibIndex {
       while (this.keyLens[slot] >= 0) {
         if (this.keys[slot] === prefix && this.keyLens[slot] === len) {
           for (let alias = this.heads[slot]; alias !== null; alias = alias.next) {
-            if (usable(alias, tos, oif, scope)) return alias;
+            const found = usable(alias, tos, oif, scope);
+            if (found !== null) return found;
           }
           break;
         }
@@ -131,16 +131,26 @@ export class FibIndex {
   }
 }
 
-function usable(alias: FibAlias, tos: number, oif: number, scope: number): boolean {
-  if (alias.tos !== 0 && alias.tos !== tos) return false;
-  if (alias.scope < scope) return false;
-  const dev = alias.dev;
-  if (dev === null) return true;
-  if (oif !== 0 && dev.ifindex !== oif) return false;
-  return dev.carrier || !ignoresLinkdown(alias, dev);
+/** The route, the first of its next hops that will do, or null. */
+function usable(alias: FibAlias, tos: number, oif: number, scope: number): FibAlias | null {
+  if (alias.tos !== 0 && alias.tos !== tos) return null;
+  if (alias.scope < scope) return null;
+  const { paths } = alias;
+  if (paths.length === 0) return alias.dev === null || goodHop(alias, oif) ? alias : null;
+  for (let i = 0; i < paths.length; i++) if (goodHop(paths[i], oif)) return paths[i];
+  return null;
 }
 
-function ignoresLinkdown(alias: FibAlias, dev: NetDevice): boolean {
+/** fib_lookup_good_nhc */
+function goodHop(alias: FibAlias, oif: number): boolean {
+  return !isOut(alias) && (oif === 0 || alias.dev!.ifindex === oif);
+}
+
+/** Nothing is sent by that next hop: its device is down, or its link is and that counts. */
+export function isOut(alias: FibAlias): boolean {
+  const dev = alias.dev!;
+  if (alias.dead) return true;
+  if (dev.carrier || !alias.linkDown) return false;
   const inDev = inDevOf(dev);
-  return alias.linkDown && inDev !== null && inDev.conf.ignoreRoutesWithLinkdown !== 0;
+  return inDev !== null && inDev.conf.ignoreRoutesWithLinkdown !== 0;
 }

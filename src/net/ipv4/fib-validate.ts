@@ -27,11 +27,12 @@ export function fibValidateSource(
     if (acceptLocal) return 0;
     if (!net.rules.custom) return net.localAddrs.has(src) ? -1 : 0;
   }
+  net.rules.turnFlow();
   // A rule about the incoming device sees the one by which the packet would leave.
   const found = fibLookup(net.ns, net.rules, src, dst, tos, oif, 0, srcMark(net, inDev, mark));
   if (found === null || found.dev === null) return rpf !== 0 ? -2 : 0;
   if (found.type !== RTN_UNICAST && (found.type !== RTN_LOCAL || !acceptLocal)) return -1;
-  if (found.dev === dev) return found.nhScope >= RT_SCOPE_HOST ? 1 : 0;
+  if (found.uses(dev)) return found.nhScope >= RT_SCOPE_HOST ? 1 : 0;
   if (inDev.addresses.length === 0) return rpf !== 0 ? -2 : 0;
   if (rpf === 1) return -2;
   const back = fibLookup(net.ns, net.rules, src, dst, tos, oif, dev.ifindex, srcMark(net, inDev, mark));

@@ -211,7 +211,7 @@ function sendError(
   const daddr = ipSaddr(view, off) || wanted || INADDR_LOOPBACK;
   if (!ipOptionsEcho(ns, replyOptions, skbIn, opt)) return;
   const hop = ipOptionsHop(replyOptions, daddr);
-  const dst = ipRouteOutput(ns, hop, wanted, 0, mark, tos);
+  const dst = ipRouteOutput(ns, hop, wanted, 0, mark, tos, skbIn);
   if (dst === null) return;
   if (!exempt && !peerAllow(net, dst, hop)) return;
   const room = Math.min(dstMtu(ns, dst, hop), ICMP_ERROR_MAX) - IP_HLEN - replyOptions.optlen - ICMP_HLEN;

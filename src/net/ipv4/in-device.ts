@@ -1,4 +1,5 @@
 /** IPv4 state of a device (struct in_device, include/linux/inetdevice.h): addresses and parameters. */
+import type { Timer } from "../../sim/timer.ts";
 import type { Dst } from "../core/dst.ts";
 import type { NetDevice } from "../core/net-device.ts";
 import type { Ipv4Devconf, NeighParms } from "./ipv4-conf.ts";
@@ -23,7 +24,18 @@ export interface IfAddr {
   /** IFA_F_* */
   flags: number;
   /** Metric of its prefix route, 0 when none. */
-  readonly metric: number;
+  metric: number;
+  /** How long it lasts; null: for ever. */
+  life: AddrLife | null;
+}
+
+/** Lifetimes of an address (ifa_valid_lft, ifa_preferred_lft), seconds from `stampNs`; Infinity for ever. */
+export interface AddrLife {
+  readonly validSec: number;
+  readonly preferredSec: number;
+  readonly stampNs: number;
+  /** Takes the address away. */
+  readonly timer: Timer;
 }
 
 export class InDevice {

@@ -20,7 +20,7 @@ import { inDevOf } from "./in-device.ts";
 import { ipForwardOptions } from "./ip-options.ts";
 import { ignoresDf, ipOutput } from "./ip-output.ts";
 import { ipv4Of } from "./ipv4-net.ts";
-import { dstMtu, dstMtuForward } from "./route-exception.ts";
+import { dstMtuForward } from "./route-exception.ts";
 
 /** Redirects (net/ipv4/route.c): how many before a host is given up, the pause that grows, the silence that forgives. */
 const REDIRECT_NUMBER = 9;
@@ -33,6 +33,7 @@ export function ipForward(skb: Skb): void {
     skb.drop(DROP.NOT_SPECIFIED);
     return;
   }
+  skb.csumComplete = false;
   const dev = skb.dev!;
   const ns = dev.ns;
   const net = ipv4Of(ns);
@@ -54,8 +55,7 @@ export function ipForward(skb: Skb): void {
     return;
   }
   skb.ipcb |= IPSKB_FORWARDED;
-  const usePmtu = net.sysctls.ipForwardUsePmtu !== 0;
-  const mtu = usePmtu ? dstMtu(ns, dst, view.getInt32(off + 16)) : dstMtuForward(dst);
+  const mtu = dstMtuForward(ns, dst, view.getInt32(off + 16));
   if (skb.tail - off > mtu && exceedsMtu(skb, mtu)) {
     icmpSend(ns, skb, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, mtu);
     skb.drop(DROP.PKT_TOO_BIG);

@@ -36,6 +36,8 @@ export const IP_DEFRAG_LOCAL_DELIVER = 0;
 export const IP_DEFRAG_CONNTRACK_IN = 2;
 export const IP_DEFRAG_CONNTRACK_OUT = 3;
 export const IP_DEFRAG_CONNTRACK_BRIDGE_IN = 4;
+/** Connection tracking has users of its own for each zone, so far apart. */
+export const IP_DEFRAG_ZONES = 16;
 
 const IP_MAX_BYTES = 65535;
 /** What a fragment is charged with against ipfrag_high_thresh (its truesize). */
@@ -163,7 +165,8 @@ export class FragmentQueues {
   }
 }
 
-function isConntrackUser(user: number): boolean {
+function isConntrackUser(zoned: number): boolean {
+  const user = zoned % IP_DEFRAG_ZONES;
   return user === IP_DEFRAG_CONNTRACK_IN || user === IP_DEFRAG_CONNTRACK_BRIDGE_IN;
 }
 

@@ -9,6 +9,7 @@ import { NF_ACCEPT, NF_DROP, NF_INET_LOCAL_OUT, NF_INET_POST_ROUTING, nfHook } f
 import { IFF_LOOPBACK } from "../core/net-device.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import { IPSKB_REROUTED, PACKET_LOOPBACK, type Skb } from "../core/skb.ts";
+import { dissectFlow } from "./fib-multipath.ts";
 import { ipDoFragment } from "./ip-do-fragment.ts";
 import { ipv4Of } from "./ipv4-net.ts";
 import { neighOutput } from "./neighbour.ts";
@@ -155,6 +156,8 @@ export function ipRouteMeHarder(ns: NetNs, skb: Skb): boolean {
   const saddr = ipSaddr(view, off);
   const daddr = ipDaddr(view, off);
   const tos = ipTos(view, off);
+  const { rules } = ipv4Of(ns);
+  if (rules.usesPorts) dissectFlow(skb, off, rules.flow);
   const dst = ipRouteOutputKey(ns, daddr, saddr, boundOif(skb), skb.mark, tos, FLOWI_FLAG_ANYSRC);
   if (dst === null) return false;
   skbSetRoute(skb, dst, daddr);

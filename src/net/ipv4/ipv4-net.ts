@@ -15,6 +15,8 @@ import type { IdentCounters } from "./ip-ident.ts";
 import type { Ipv4Devconf, NeighParms } from "./ipv4-conf.ts";
 import type { NeighTable } from "./neigh-table.ts";
 import type { Neighbour } from "./neighbour.ts";
+import { Nexthops } from "./nexthop.ts";
+import { ProxyNeighbours } from "./pneigh.ts";
 import type { RouteCache } from "./route-cache.ts";
 import type { RouteExceptions } from "./route-exception.ts";
 
@@ -32,6 +34,9 @@ export interface NetProtocol {
 /** Integer parameters of net.ipv4.* that belong to no device. */
 export class Ipv4Sysctls {
   fwmarkReflect = 0;
+  fibMultipathHashFields = 7;
+  fibMultipathHashPolicy = 0;
+  fibMultipathUseNeigh = 0;
   icmpEchoIgnoreAll = 0;
   icmpEchoIgnoreBroadcasts = 1;
   icmpErrorsUseInboundIfaddr = 0;
@@ -89,6 +94,10 @@ export class Ipv4Net implements Ipv4Parts {
   readonly protocols: (NetProtocol | null)[] = new Array<NetProtocol | null>(256).fill(null);
   /** Why the last ipRouteOutput gave null. */
   routeError: Errno = "ENETUNREACH";
+  readonly nexthops = new Nexthops();
+  readonly proxies = new ProxyNeighbours();
+  /** The last route was one of several next hops: another flow may take another one. */
+  routeOfSeveral = false;
   /** Grows with every change of routes, addresses, rules and parameters: whoever keeps a Dst compares it. */
   routeGeneration = 1;
   /** Raw sockets (raw_local_deliver): take copies for themselves; true when a socket took one. */

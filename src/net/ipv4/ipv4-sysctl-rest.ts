@@ -1,15 +1,12 @@
 /**
  * The parameters of net.ipv4 that exist, are shown and can be written, and that nothing of what is modelled here looks at:
- * multipath, IGMP, CIPSO, the old route cache, memory limits.
+ * IGMP, CIPSO, the old route cache, memory limits.
  */
 import { SysError } from "../../util/errors.ts";
 import type { SysctlProvider } from "../core/sysctl.ts";
 
 /** Name behind `net.ipv4.` and value at start. */
 const EVERYWHERE: Record<string, string> = {
-  fib_multipath_hash_fields: "7",
-  fib_multipath_hash_policy: "0",
-  fib_multipath_use_neigh: "0",
   fib_notify_on_flag_change: "0",
   icmp_echo_enable_probe: "0",
   igmp_link_local_mcast_reports: "1",

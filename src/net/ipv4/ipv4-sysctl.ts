@@ -24,6 +24,9 @@ export function ipv4SysctlInit(ns: NetNs, net: Ipv4Net): void {
   const p = "net.ipv4.";
   ns.sysctl.register(
     new IntSysctls(net.sysctls, {
+      [`${p}fib_multipath_hash_fields`]: ["fibMultipathHashFields", 1, 0xfff],
+      [`${p}fib_multipath_hash_policy`]: ["fibMultipathHashPolicy", 0, 3],
+      [`${p}fib_multipath_use_neigh`]: ["fibMultipathUseNeigh", 0, 1],
       [`${p}fwmark_reflect`]: ["fwmarkReflect", 0, INT_MAX],
       [`${p}icmp_echo_ignore_all`]: ["icmpEchoIgnoreAll", 0, 1],
       [`${p}icmp_echo_ignore_broadcasts`]: ["icmpEchoIgnoreBroadcasts", 0, 1],

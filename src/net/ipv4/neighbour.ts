@@ -65,6 +65,21 @@ export class Neighbour {
   readonly parms: NeighParms;
   readonly timer: Timer;
 
+  /** Its address is known, and not known to be wrong. */
+  get isValid(): boolean {
+    return (this.nudState & NUD_VALID) !== 0;
+  }
+
+  /** It answered lately. */
+  get isReachable(): boolean {
+    return (this.nudState & NUD_REACHABLE) !== 0;
+  }
+
+  /** It is being asked for the first time. */
+  get isIncomplete(): boolean {
+    return (this.nudState & NUD_INCOMPLETE) !== 0;
+  }
+
   constructor(dev: NetDevice, ip: number, parms: NeighParms) {
     const kernel = dev.ns.kernel;
     this.dev = dev;

@@ -5,10 +5,13 @@ import {
   IP_HLEN,
   IPPROTO_ICMP,
   ipDaddr,
+  ipId,
   ipProtocol,
   ipSaddr,
   l4CheckOff,
   l4ChecksumSet,
+  setIpId,
+  setIpSaddr,
 } from "../../wire/ipv4.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import type { Skb } from "../core/skb.ts";
@@ -95,6 +98,31 @@ export class RawSock extends Sock {
     kernel.enter();
     try {
       this.xmit(payload, addr);
+    } finally {
+      kernel.leave();
+    }
+  }
+
+  /**
+   * Sends a packet whose IP header the program built (IP_HDRINCL, raw_send_hdrinc): length and checksum are the kernel's, and a
+   * source and an id that are 0. EMSGSIZE when the device does not take it whole.
+   */
+  sendHeaderIncluded(packet: Uint8Array, addr: number): void {
+    this.throwError();
+    const { kernel } = this.ns;
+    const { dst, source } = skRouteOutput(this, addr, this.broadcast);
+    if (packet.length > dst.dev.mtu) throw new SysError("EMSGSIZE");
+    kernel.enter();
+    try {
+      const skb = kernel.pool.alloc(packet.length);
+      skb.bytes.set(packet, skb.put(packet.length));
+      if (ipSaddr(skb.view, skb.data) === 0) setIpSaddr(skb.view, skb.data, source);
+      if (ipId(skb.view, skb.data) === 0)
+        setIpId(skb.view, skb.data, ipSelectIdent(this.ns, source, addr, this.protocol));
+      skbSetRoute(skb, dst, addr);
+      skb.sk = this;
+      skb.mark = this.mark;
+      if (!ipLocalOut(this.ns, skb)) throw new SysError("EPERM");
     } finally {
       kernel.leave();
     }

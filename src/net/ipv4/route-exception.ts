@@ -121,18 +121,24 @@ export function dstMtu(ns: NetNs, dst: Dst, daddr: number): number {
     const e = exceptions.find(dst, daddr);
     if (e !== null && e.pmtu !== 0 && ns.kernel.sim.now < e.expiresNs) return e.pmtu;
   }
-  return dstMtuForward(dst);
+  return mtuOfRoute(dst);
 }
 
 /** Whether the path MTU to `daddr` is fixed (ip_mtu_locked). */
 export function dstMtuLocked(ns: NetNs, dst: Dst, daddr: number): boolean {
+  if (dst.mtuLocked) return true;
   if (ipv4Of(ns).exceptions.size === 0) return false;
   const e = routeExceptionOf(ns, dst, daddr);
   return e !== null && e.pmtu !== 0 && e.locked;
 }
 
-/** MTU for packets that are forwarded: what was learnt does not count (ip_dst_mtu_maybe_forward). */
-export function dstMtuForward(dst: Dst): number {
+/** MTU for packets that are forwarded: what was learnt does not count, unless it is fixed (ip_dst_mtu_maybe_forward). */
+export function dstMtuForward(ns: NetNs, dst: Dst, daddr: number): number {
+  const counts = ipv4Of(ns).sysctls.ipForwardUsePmtu !== 0 || dstMtuLocked(ns, dst, daddr);
+  return counts ? dstMtu(ns, dst, daddr) : mtuOfRoute(dst);
+}
+
+function mtuOfRoute(dst: Dst): number {
   const mtu = dst.mtu !== 0 ? dst.mtu : dst.dev.mtu;
   return mtu < IP_MAX_MTU ? mtu : IP_MAX_MTU;
 }
@@ -141,13 +147,13 @@ export function dstMtuForward(dst: Dst): number {
 export function skbDstMtu(ns: NetNs, skb: Skb, daddr: number): number {
   const dst = skb.dst!;
   const forwarded = (skb.ipcb & IPSKB_FORWARDED) !== 0;
-  if (!forwarded || ipv4Of(ns).sysctls.ipForwardUsePmtu !== 0) return dstMtu(ns, dst, daddr);
-  return dstMtuForward(dst);
+  return forwarded ? dstMtuForward(ns, dst, daddr) : dstMtu(ns, dst, daddr);
 }
 
 /** Notes a path MTU that an ICMP error, or a tunnel, told (__ip_rt_update_pmtu). */
 export function updatePmtu(ns: NetNs, dst: Dst, daddr: number, mtu: number): void {
   const net = ipv4Of(ns);
+  if (dst.mtuLocked) return;
   const old = dstMtu(ns, dst, daddr);
   const known = net.exceptions.find(dst, daddr);
   if (old < mtu || (known !== null && known.locked && ns.kernel.sim.now < known.expiresNs)) return;
@@ -156,10 +162,13 @@ export function updatePmtu(ns: NetNs, dst: Dst, daddr: number, mtu: number): voi
   const lifeNs = net.sysctls.routeMtuExpires * SEC;
   const now = ns.kernel.sim.now;
   if (known !== null && known.pmtu === pmtu && !locked && now < known.expiresNs - lifeNs / 2) return;
-  const e = net.exceptions.findOrMake(dst, daddr);
-  e.pmtu = pmtu;
-  e.locked = locked;
-  e.expiresNs = now + lifeNs;
+  // Of several next hops any may be taken next: the path behind each is no better known.
+  for (const hop of dst.siblings ?? [dst]) {
+    const e = net.exceptions.findOrMake(hop, daddr);
+    e.pmtu = pmtu;
+    e.locked = locked;
+    e.expiresNs = now + lifeNs;
+  }
   net.flushRoutes();
 }
 
@@ -169,6 +178,6 @@ export function updateRedirect(ns: NetNs, dst: Dst, daddr: number, gateway: numb
   const e = net.exceptions.findOrMake(dst, daddr);
   if (e.redirect === null) net.exceptions.redirects++;
   e.expiresNs = ns.kernel.sim.now + REDIRECT_LIFE_NS;
-  e.redirect = new Dst(dst.type, dst.dev, gateway, dst.prefSrc, dst.mtu);
+  e.redirect = new Dst(dst.type, dst.dev, gateway, dst.prefSrc, dst.mtu, dst.mtuLocked);
   net.flushRoutes();
 }

@@ -16,7 +16,10 @@ import { IFF_LOOPBACK, type NetDevice } from "../core/net-device.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import { IPSKB_DOREDIRECT, type Skb } from "../core/skb.ts";
 import { TRACE_ROUTE } from "../core/trace.ts";
+import { broadcastDst, linkDst, multicastDst } from "./device-dst.ts";
 import { type FibAlias, RT_SCOPE_HOST, RT_SCOPE_LINK, RT_SCOPE_UNIVERSE, RT_TABLE_LOCAL } from "./fib.ts";
+import { fibSelectDefault, hasOtherDefaults } from "./fib-default.ts";
+import { dissectFlow, fibMultipathHash, fibSelectMultipath } from "./fib-multipath.ts";
 import { fibLookup } from "./fib-rules.ts";
 import { fibValidateSource } from "./fib-validate.ts";
 import { type InDevice, inDevOf, inetAddrOnlink } from "./in-device.ts";
@@ -107,7 +110,9 @@ export function ipRouteInputKey(
   const inDev = inDevOf(dev);
   if (inDev === null) return DROP.IP_MARTIAN;
   if (isMulticast(daddr)) return routeInputMulticast(net, skb, daddr, saddr, inDev, isIp);
-  return routeInputSlow(net, skb, daddr, saddr, tos & IPTOS_RT_MASK, inDev, isIp);
+  const reason = routeInputSlow(net, skb, daddr, saddr, tos & IPTOS_RT_MASK, inDev, isIp);
+  net.rules.forgetFlow();
+  return reason;
 }
 
 /** Only the group of all hosts is joined. */
@@ -151,7 +156,12 @@ function routeInputSlow(
   if (isLoopback(daddr) || isLoopback(saddr)) {
     if ((net.confAll.routeLocalnet | inDev.conf.routeLocalnet) === 0) return DROP.IP_MARTIAN;
   }
-  const found = fibLookup(net.ns, net.rules, daddr, saddr, tos, dev.ifindex, 0, skb.mark);
+  if (net.rules.usesPorts) dissectFlow(skb, skb.netOff, net.rules.flow);
+  const first = fibLookup(net.ns, net.rules, daddr, saddr, tos, dev.ifindex, 0, skb.mark);
+  const several = first !== null && first.owner !== null;
+  const found = several
+    ? fibSelectMultipath(net, first, fibMultipathHash(net, saddr, daddr, net.rules.flow, skb))
+    : first;
   const forwards = inDev.conf.forwarding !== 0;
   if (found === null || found.inDst === null) {
     skbSetRoute(skb, errorDst(net, found, forwards), daddr);
@@ -175,7 +185,7 @@ function routeInputSlow(
     if (reason !== 0) return reason;
   }
   skbSetRoute(skb, dst, daddr);
-  const cacheable = isIp && net.rules.plain && (skb.ipcb & IPSKB_DOREDIRECT) === 0;
+  const cacheable = isIp && net.rules.plain && !several && (skb.ipcb & IPSKB_DOREDIRECT) === 0;
   if (cacheable) net.routeCache.store(daddr, saddr, dev.ifindex, net.routeGeneration, dst);
   return 0;
 }
@@ -248,23 +258,9 @@ function broadcastInput(
   return 0;
 }
 
-function broadcastDst(net: Ipv4Net, inDev: InDevice): Dst {
-  if (inDev.broadcastDst === null) {
-    inDev.broadcastDst = new Dst(RTN_BROADCAST, net.loopback(inDev.dev), 0, 0, 0);
-  }
-  return inDev.broadcastDst;
-}
-
-function multicastDst(net: Ipv4Net, inDev: InDevice): Dst {
-  if (inDev.multicastDst === null) {
-    inDev.multicastDst = new Dst(RTN_MULTICAST, net.loopback(inDev.dev), 0, 0, 0);
-  }
-  return inDev.multicastDst;
-}
-
 /**
- * Route of a packet that is sent from here. `saddr`, `oif` (ifindex), `mark`, `tos` are 0 when not given. null: none, with
- * the errno in `ipv4Of(ns).routeError`. The source is `saddr` or `routeSource(dst, daddr)`.
+ * Route of a packet that is sent from here. `saddr`, `oif` (ifindex), `mark`, `tos` are 0 when not given. `about`: the packet
+ * that an error is about. null: none, with the errno in `ipv4Of(ns).routeError`. The source is `saddr` or `routeSource(dst, daddr)`.
  */
 export function ipRouteOutput(
   ns: NetNs,
@@ -273,8 +269,9 @@ export function ipRouteOutput(
   oif: number,
   mark: number,
   tos = 0,
+  about: Skb | null = null,
 ): Dst | null {
-  return ipRouteOutputKey(ns, daddr, saddr, oif, mark, tos, 0);
+  return ipRouteOutputKey(ns, daddr, saddr, oif, mark, tos, 0, about);
 }
 
 /** The same with FLOWI_FLAG_*. */
@@ -286,17 +283,24 @@ export function ipRouteOutputKey(
   mark: number,
   tos: number,
   flags: number,
+  about: Skb | null = null,
 ): Dst | null {
   const net = ipv4Of(ns);
   const cacheKey = ~oif ^ (flags << 30);
   if (net.rules.plain) {
     const known = net.routeCache.find(daddr, saddr, cacheKey, net.routeGeneration);
-    if (known !== null) return redirected(net, known, daddr);
+    if (known !== null) {
+      net.rules.forgetFlow();
+      return redirected(net, known, daddr);
+    }
   }
   const from = (flags & FLOWI_FLAG_ANYSRC) === 0 || isStation(ns, saddr) ? saddr : 0;
-  const dst = routeOutputSlow(net, daddr, from, oif, mark, tos & IPTOS_RT_MASK, flags);
+  net.routeOfSeveral = false;
+  const dst = routeOutputSlow(net, daddr, from, oif, mark, tos & IPTOS_RT_MASK, flags, about);
+  net.rules.forgetFlow();
   if (dst === null) return null;
-  if (net.rules.plain) net.routeCache.store(daddr, saddr, cacheKey, net.routeGeneration, dst);
+  if (net.rules.plain && !net.routeOfSeveral)
+    net.routeCache.store(daddr, saddr, cacheKey, net.routeGeneration, dst);
   return redirected(net, dst, daddr);
 }
 
@@ -319,11 +323,13 @@ function routeOutputSlow(
   mark: number,
   tos: number,
   flags: number,
+  about: Skb | null,
 ): Dst | null {
   net.routeError = "EINVAL";
   let dev: NetDevice | undefined;
   if (saddr !== 0) {
     if (isMulticast(saddr) || saddr === -1 || isZeronet(saddr)) return null;
+    net.routeError = "ENETUNREACH";
     const anySource = (flags & FLOWI_FLAG_ANYSRC) !== 0;
     if (!anySource && inetAddrType(net.ns, saddr) !== RTN_LOCAL) return null;
     if (oif === 0 && (isMulticast(daddr) || daddr === -1)) dev = deviceOfAddress(net, saddr);
@@ -343,7 +349,14 @@ function routeOutputSlow(
     net.routeError = found === null ? "ENETUNREACH" : errnoOf(found.type);
     return null;
   }
-  return mkrouteOutput(net, found.outDst, daddr, saddr);
+  if (oif === 0 && found.owner === null && hasOtherDefaults(net, found)) {
+    net.routeOfSeveral = true;
+    return mkrouteOutput(net, fibSelectDefault(net, found, tos).outDst!, daddr, saddr);
+  }
+  if (found.owner === null || oif !== 0) return mkrouteOutput(net, found.outDst, daddr, saddr);
+  net.routeOfSeveral = true;
+  const hash = fibMultipathHash(net, saddr, to, net.rules.flow, about);
+  return mkrouteOutput(net, fibSelectMultipath(net, found, hash).outDst!, daddr, saddr);
 }
 
 function errnoOf(type: number): "EINVAL" | "EACCES" | "EHOSTUNREACH" {
@@ -366,20 +379,4 @@ function mkrouteOutput(net: Ipv4Net, dst: Dst, daddr: number, saddr: number): Ds
 function deviceOfAddress(net: Ipv4Net, addr: number): NetDevice | undefined {
   const found = net.rules.index(RT_TABLE_LOCAL).lookup(addr, 0, 0, RT_SCOPE_HOST);
   return found?.dev ?? undefined;
-}
-
-/** The route out of a device to whatever address, without a gateway: made once a device and kind. */
-function linkDst(dev: NetDevice, daddr: number): Dst | null {
-  const inDev = inDevOf(dev);
-  if (inDev === null) return null;
-  if (daddr === -1) {
-    inDev.broadcastOutDst ??= new Dst(RTN_BROADCAST, dev, 0, 0, 0);
-    return inDev.broadcastOutDst;
-  }
-  if (isMulticast(daddr)) {
-    inDev.multicastOutDst ??= new Dst(RTN_MULTICAST, dev, 0, 0, 0);
-    return inDev.multicastOutDst;
-  }
-  inDev.onlinkDst ??= new Dst(RTN_UNICAST, dev, 0, 0, 0);
-  return inDev.onlinkDst;
 }

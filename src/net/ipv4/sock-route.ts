@@ -1,6 +1,7 @@
 /** Routes of sockets: looked up once and kept until the tables change (sk_dst_check, ip_route_connect). */
 import { SysError } from "../../util/errors.ts";
 import { type Dst, RTN_BROADCAST } from "../core/dst.ts";
+import { setFlow } from "./fib-multipath.ts";
 import { ipOptionsHop } from "./ip-options.ts";
 import { ipv4Of } from "./ipv4-net.ts";
 import { ipRouteOutput, routeSource } from "./route.ts";
@@ -12,6 +13,7 @@ export function skDstCheck(sk: Sock): Dst | null {
   const generation = ipv4Of(sk.ns).routeGeneration;
   if (sk.dst !== null && sk.dstGeneration === generation) return sk.dst;
   const oif = sk.boundDev === null ? 0 : sk.boundDev.ifindex;
+  setFlow(sk.ns, sk.protocol, sk.sport, sk.dport);
   sk.dst = ipRouteOutput(sk.ns, ipOptionsHop(sk.opt, sk.daddr), sk.saddr, oif, sk.mark, sk.tos);
   sk.dstGeneration = generation;
   return sk.dst;
@@ -48,8 +50,14 @@ const found: { dst: Dst | null; source: number } = { dst: null, source: 0 };
  * Route from a socket to `daddr` and the source address it gives; the result is valid until the next call. Throws the
  * routing errno, EACCES for a broadcast address unless `broadcast`.
  */
-export function skRouteOutput(sk: Sock, daddr: number, broadcast = false): { dst: Dst; source: number } {
+export function skRouteOutput(
+  sk: Sock,
+  daddr: number,
+  broadcast = false,
+  dport = sk.dport,
+): { dst: Dst; source: number } {
   const oif = sk.boundDev === null ? 0 : sk.boundDev.ifindex;
+  setFlow(sk.ns, sk.protocol, sk.sport, dport);
   const dst = ipRouteOutput(sk.ns, daddr, sk.saddr, oif, sk.mark, sk.tos);
   if (dst === null) throw new SysError(ipv4Of(sk.ns).routeError);
   if (dst.type === RTN_BROADCAST && !broadcast) throw new SysError("EACCES");

@@ -7,6 +7,7 @@ import { IpOptionsData } from "../core/ip-options.ts";
 import type { NetDevice } from "../core/net-device.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import type { Skb } from "../core/skb.ts";
+import { setFlow } from "./fib-multipath.ts";
 import { ipOptionsBuild, ipOptionsEcho, ipOptionsHop } from "./ip-options.ts";
 import { ipBuildHeader, ipLocalOut } from "./ip-output.ts";
 import { ipv4Of } from "./ipv4-net.ts";
@@ -84,6 +85,7 @@ export function tcpSendReply(
   const oif = to.boundDev === null ? 0 : to.boundDev.ifindex;
   const { opt } = to;
   const hop = ipOptionsHop(opt, to.daddr);
+  setFlow(ns, IPPROTO_TCP, to.sport, to.dport);
   const mark = (sk === null && to.reflectedMark) || to.mark;
   const dst = ipRouteOutput(ns, hop, to.saddr, oif, mark, to.tos);
   if (dst === null) return;

@@ -100,7 +100,7 @@ export function tcpConnect(sk: TcpSock, addr: number, port: number): void {
   if (sk.state !== TCP_CLOSE || sk.closed) throw new SysError("EISCONN");
   const { ns } = sk;
   const daddr = addr === 0 ? 0x7f000001 : addr;
-  const { dst, source } = skRouteOutput(sk, daddr);
+  const { dst, source } = skRouteOutput(sk, daddr, false, port);
   if (dst.type !== RTN_UNICAST && dst.type !== RTN_LOCAL)
     throw new SysError(dst.type === RTN_MULTICAST ? "ENETUNREACH" : "EACCES");
   sk.saddr = source;

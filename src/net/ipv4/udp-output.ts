@@ -25,7 +25,7 @@ export function udpSendSkb(
   const { opt } = sk;
   const hop = ipOptionsHop(opt, daddr);
   const optlen = opt === null ? 0 : opt.optlen;
-  const { dst, source } = skRouteOutput(sk, hop, sk.broadcast);
+  const { dst, source } = skRouteOutput(sk, hop, sk.broadcast, dport);
   const udpLen = data.length + UDP_HLEN;
   const mtu =
     sk.pmtuDisc === IP_PMTUDISC_PROBE

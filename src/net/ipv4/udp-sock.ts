@@ -62,7 +62,7 @@ export class UdpSock extends Sock {
 
   /** Sets the peer; only its datagrams are received, its ICMP errors are reported. ENETUNREACH and the like. */
   connect(addr: number, port: number): void {
-    const dst = skRouteOutput(this, addr);
+    const dst = skRouteOutput(this, addr, false, port);
     if (this.saddr === 0) this.saddr = dst.source;
     if (this.rcvSaddr === 0) this.rcvSaddr = this.saddr;
     this.daddr = addr;

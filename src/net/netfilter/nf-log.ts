@@ -64,7 +64,7 @@ const ICMP_LENGTHS: Readonly<Record<number, number>> = {
   18: 12,
 };
 
-/** One line about the packet; `flags` are XT_LOG_*. */
+/** One line about the packet; `flags` are XT_LOG_*. Only the first namespace writes, unless the others may too. */
 export function nfLogPacket(
   ns: NetNs,
   skb: Skb,
@@ -73,6 +73,8 @@ export function nfLogPacket(
   prefix: string,
   flags: number,
 ): void {
+  const { kernel } = ns;
+  if (ns !== kernel.initNs && kernel.nfLogAllNetns === 0) return;
   const info = nfBridgeOf(skb);
   const { physIn, physOut } = info ?? { physIn: null, physOut: null };
   const parts = [`${prefix}IN=${inDev?.name ?? ""} OUT=${outDev?.name ?? ""} `];
@@ -85,7 +87,7 @@ export function nfLogPacket(
     if ((flags & LOG_UID) !== 0 && skb.sk !== null) parts.push("UID=0 GID=0 ");
     if (skb.mark !== 0) parts.push(`MARK=0x${(skb.mark >>> 0).toString(16)} `);
   }
-  ns.kernel.printk(parts.join(""));
+  kernel.printk(parts.join(""));
 }
 
 /** A line of TRACE. */

@@ -249,7 +249,16 @@ export interface NatTarget {
   readonly basePort: number;
 }
 export interface CtTarget {
-  readonly name: "CT" | "NOTRACK";
+  readonly name: "CT";
+  /** --notrack, beside which the rest does nothing. */
+  readonly notrack: boolean;
+  /** 0 with --zone mark. */
+  readonly zone: number;
+  /** NF_CT_ZONE_DIR_* of --zone-orig and --zone-reply, NF_CT_FLAG_MARK; no direction is both. */
+  readonly zoneFlags: number;
+}
+export interface NotrackTarget {
+  readonly name: "NOTRACK";
 }
 export interface TcpmssTarget {
   readonly name: "TCPMSS";
@@ -274,6 +283,7 @@ export type TargetSpec =
   | ConnmarkTarget
   | NatTarget
   | CtTarget
+  | NotrackTarget
   | TcpmssTarget
   | TtlTarget
   | TraceTarget;

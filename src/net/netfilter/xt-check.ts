@@ -100,7 +100,7 @@ function checkSpec(spec: RuleSpec, table: Table, hooks: number): void {
   if (target.name === "TCPMSS") checkTcpmss(spec, proto, target.mss === 0xffff, hooks);
 }
 
-/** CT --notrack and NOTRACK are not among them: they only mark the packet (xt_ct_tg_check). */
+/** CT is among them unless it only marks the packet, as NOTRACK does (xt_ct_tg_check). */
 const TRACKING: ReadonlySet<string> = new Set([
   "state",
   "conntrack",
@@ -113,11 +113,18 @@ const TRACKING: ReadonlySet<string> = new Set([
   "NETMAP",
 ]);
 
-/** Starts what a rule works with: connection tracking (nf_ct_netns_get). */
+/** Starts what a rule works with: connection tracking (nf_ct_netns_get), the module that logs. */
 export function startNeeds(rule: Rule): void {
   const { matches, target } = rule.spec;
-  if ((target !== null && TRACKING.has(target.name)) || matches.some((match) => TRACKING.has(match.name)))
-    conntrackEnable(rule.chain.table.ns);
+  const { ns } = rule.chain.table;
+  const zoned = target?.name === "CT" && !target.notrack;
+  if (
+    (target !== null && TRACKING.has(target.name)) ||
+    matches.some((match) => TRACKING.has(match.name)) ||
+    zoned
+  )
+    conntrackEnable(ns);
+  if (target?.name === "LOG" || target?.name === "TRACE") ns.kernel.nfLogSyslog = true;
 }
 
 function checkTcpmss(spec: RuleSpec, proto: number, clamp: boolean, hooks: number): void {

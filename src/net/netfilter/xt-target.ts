@@ -10,13 +10,14 @@ import {
 } from "../core/hooks.ts";
 import type { NetDevice } from "../core/net-device.ts";
 import type { NetNs } from "../core/net-ns.ts";
-import { hasConntrack, IP_CT_UNTRACKED, type Skb } from "../core/skb.ts";
-import { ctOf } from "./conntrack/conntrack.ts";
+import { hasConntrack, IP_CT_NEW, IP_CT_UNTRACKED, type Skb } from "../core/skb.ts";
+import { NF_CT_DEFAULT_ZONE_DIR } from "./conntrack/conn.ts";
+import { conntrackOf, ctOf } from "./conntrack/conntrack.ts";
 import { natMasquerade, natNetmap, natRedirect, nfNatSetupInfo } from "./nat/nat.ts";
 import { NF_NAT_MANIP_DST, NF_NAT_MANIP_SRC } from "./nat/nat-range.ts";
 import { nfLogPacket } from "./nf-log.ts";
 import { nfReject } from "./nf-reject.ts";
-import type { ConnmarkTarget, NatTarget, TargetSpec, TtlTarget } from "./rule-spec.ts";
+import type { ConnmarkTarget, CtTarget, NatTarget, TargetSpec, TtlTarget } from "./rule-spec.ts";
 import { tcpmssMangle } from "./xt-tcpmss.ts";
 
 /** The next rule is looked at. */
@@ -48,6 +49,8 @@ export function runTarget(
       connmark(target, skb);
       return XT_CONTINUE;
     case "CT":
+      ctTarget(target, ns, skb);
+      return XT_CONTINUE;
     case "NOTRACK":
       if (!hasConntrack(skb)) skb.ctInfo = IP_CT_UNTRACKED;
       return XT_CONTINUE;
@@ -80,6 +83,19 @@ function natTarget(
   const manip =
     hook === NF_INET_PRE_ROUTING || hook === NF_INET_LOCAL_OUT ? NF_NAT_MANIP_DST : NF_NAT_MANIP_SRC;
   return nfNatSetupInfo(ns, skb, conn, target, manip);
+}
+
+/** xt_CT.c: the first such rule decides. */
+function ctTarget(target: CtTarget, ns: NetNs, skb: Skb): void {
+  if (hasConntrack(skb)) return;
+  if (target.notrack) {
+    skb.ctInfo = IP_CT_UNTRACKED;
+    return;
+  }
+  const { zone, zoneFlags } = target;
+  const oneWay = (zoneFlags & NF_CT_DEFAULT_ZONE_DIR) !== 0;
+  skb.ct = conntrackOf(ns).template(zone, oneWay ? zoneFlags : zoneFlags | NF_CT_DEFAULT_ZONE_DIR);
+  skb.ctInfo = IP_CT_NEW;
 }
 
 /** xt_connmark.c */

@@ -183,7 +183,7 @@ function splitLine(line: string, count: number, ifs: string): string[] {
   return [...fields, rest];
 }
 
-const read = now(({ state }, argv, io) => {
+const read: Builtin = function* ({ state }, argv, io) {
   let raw = false;
   let end = "\n";
   let array: string | null = null;
@@ -202,10 +202,10 @@ const read = now(({ state }, argv, io) => {
   }
   const names = argv.slice(i);
   const ifs = state.get("IFS") ?? DEFAULT_IFS;
-  let found = count >= 0 ? { text: io.input.take(count), ended: true } : io.input.until(end);
+  let found = count >= 0 ? { text: yield* io.input.take(count), ended: true } : yield* io.input.until(end);
   let line = found?.text ?? "";
   while (!raw && found !== null && found.ended && /(?:^|[^\\])(?:\\\\)*\\$/.test(line)) {
-    found = io.input.until(end);
+    found = yield* io.input.until(end);
     line = line.slice(0, -1) + (found?.text ?? "");
   }
   if (!raw) line = line.replace(/\\(.)/gs, "$1");
@@ -222,16 +222,16 @@ const read = now(({ state }, argv, io) => {
     });
   }
   return found === null || !found.ended ? 1 : 0;
-});
+};
 
 /** `mapfile`: the lines of the input as an array. */
-const mapfile = now(({ state }, argv, io) => {
+const mapfile: Builtin = function* ({ state }, argv, io) {
   const trims = argv.includes("-t");
   const name = argv.findLast((word) => !word.startsWith("-")) ?? "MAPFILE";
-  const lines = io.input.rest().match(/[^\n]*\n|[^\n]+$/g) ?? [];
+  const lines = (yield* io.input.rest()).match(/[^\n]*\n|[^\n]+$/g) ?? [];
   state.setArray(name, new Map(lines.map((line, i) => [String(i), trims ? line.replace(/\n$/, "") : line])));
   return 0;
-});
+};
 
 const getopts = now(({ state }, argv, io) => {
   const [spec, name, ...given] = argv;

@@ -37,8 +37,7 @@ const xargs: Builtin = function* (shell, argv, io, run) {
     else throw new NotModelledError(`xargs ${option}`);
   }
   if (words.length === 0) words.push("echo");
-  const items = io.input
-    .rest()
+  const items = (yield* io.input.rest())
     .split(placeholder === "" ? separator : "\n")
     .filter((item) => item !== "");
   if (items.length === 0 && (placeholder !== "" || !always)) return 0;
@@ -101,7 +100,11 @@ const sh = (name: string): Builtin =>
     if (command) state.positional = [rest[0] ?? name, ...rest.slice(1)];
     else state.positional = letters.has("s") || first === undefined ? [name, ...words] : words;
     state.lenient ||= !command;
-    const text = command ? (first ?? "") : first === undefined || letters.has("s") ? io.input.rest() : null;
+    const text = command
+      ? (first ?? "")
+      : first === undefined || letters.has("s")
+        ? yield* io.input.rest()
+        : null;
     const child = shell.spawn(name, shell.place.ns, state, (inner) =>
       program(inner, text ?? readScript(inner, first), io),
     );
@@ -189,6 +192,15 @@ const exec: Builtin = function* (shell, argv, io) {
 
 const forward: Builtin = (shell, argv, io, run) => run(shell, argv, io);
 
+/** Tells the buffering of the standard output by the environment, as the real one does its library. */
+const stdbuf: Builtin = (shell, argv, io, run) => {
+  const from = argv.findIndex((word, i) => !/^-/.test(word) && !/^-[ioe]$/.test(argv[i - 1] ?? ""));
+  const words = argv.slice(from);
+  const at = argv.slice(0, from).findLastIndex((word) => /^-o/.test(word));
+  const mode = at < 0 ? "" : argv[at].slice(2) || argv[at + 1];
+  return shell.withVariables([["_STDBUF_O", mode]], () => run(shell, words, io));
+};
+
 const taskset: Builtin = function* (shell, argv, io, run) {
   const from = /^(?:-c|--cpu-list)$/.test(argv[0] ?? "") ? 2 : 1;
   return argv.length > from ? yield* run(shell, argv.slice(from), io) : 1;
@@ -234,10 +246,7 @@ export const BUILTINS: ReadonlyMap<string, Builtin> = new Map<string, Builtin>([
   ["builtin", forward],
   ["time", forward],
   ["setsid", forward],
-  [
-    "stdbuf",
-    (shell, argv, io, run) => run(shell, argv.slice(argv.findIndex((word) => !word.startsWith("-"))), io),
-  ],
+  ["stdbuf", stdbuf],
   ["taskset", taskset],
   ["exec", exec],
   ["command", command],

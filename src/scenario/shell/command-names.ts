@@ -3,9 +3,9 @@
 /** Commands of a Debian machine or a busybox container that meshwire does not model. */
 export const UNMODELLED: ReadonlySet<string> = new Set(
   (
-    "apk apt apt-get arp brctl chown docker-compose dpkg find free htop ip6tables " +
-    "ipcalc iperf journalctl jq less ln lsmod lsns man more mount mtr nano netstat nmap perl ping6 " +
-    "python python3 reboot route rsync scp service snap ssh stat strace stress su systemctl tar tc " +
+    "apk apt apt-get chown docker-compose dpkg find free htop ip6tables " +
+    "ipcalc iperf journalctl jq less ln lsmod lsns man more mount mtr nano nmap perl ping6 " +
+    "python python3 reboot rsync scp service snap ssh stat strace stress su systemctl tar tc " +
     "telnet top tshark ufw umount uptime vi vim watch wget wireshark"
   ).split(" "),
 );

@@ -41,6 +41,8 @@ export interface RunningShell {
   readonly process: Process;
   readonly state: ShellState;
   readonly fileView: FileView;
+  /** It has one command left: a program takes the place of the shell in its process. */
+  turnsInto: boolean;
   /** Runs a script as a shell of its own: `exit` ends it, and then its EXIT trap runs. */
   run(script: Script, io: Io): Co<number>;
   /** Runs a script as part of what this shell runs: `exit` goes on outward. */
@@ -82,13 +84,14 @@ export function startChild(
   comm: string,
   ns: NetNs,
   program: (process: Process, child: Child) => Co<number>,
+  promptly = false,
 ): Child {
   const child: { process: Process; error: unknown; output: ToolOutput | null } = {
     process: null as never,
     error: null,
     output: null,
   };
-  child.process = place.machine.spawn(comm, ns, function* (process) {
+  const guarded = function* (process: Process): Co<number> {
     try {
       return yield* program(process, child);
     } catch (error) {
@@ -96,7 +99,8 @@ export function startChild(
       child.error = error;
       return 1;
     }
-  });
+  };
+  child.process = place.machine.spawn(comm, ns, guarded, promptly);
   if (place.userland !== undefined) setResolverConfig(child.process, place.userland.resolver);
   return child;
 }

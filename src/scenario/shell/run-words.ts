@@ -3,17 +3,24 @@
  * 2.9.1.1). Every tool takes a little virtual time, so that a prompt moves the clock as a person would.
  */
 import { type Co, KilledError, type Process, sleep } from "../../host/process.ts";
+import { WAKEUP_NS } from "../../net/core/kthread.ts";
 import type { NetNs } from "../../net/core/net-ns.ts";
 import { MS } from "../../sim/sim.ts";
 import { runTool } from "../../tools/run-tool.ts";
+import { type Buffering, Stdio } from "../../tools/stdio.ts";
 import type { Tool, ToolContext, ToolOutput, Userland } from "../../tools/tool.ts";
 import { NotModelledError, SysError, strerror, UsageError } from "../../util/errors.ts";
 import { BUILTINS, ONLY_BUILTIN } from "./builtins.ts";
 import { notFoundText, UNMODELLED } from "./command-names.ts";
+import { drained, Pipe } from "./pipe.ts";
 import { type RunningShell, type ShellPlace, startChild, waitChild } from "./place.ts";
-import { FileSink, type Io, TextSink, takenOnce } from "./streams.ts";
+import { FileSink, InputWanted, type Io, type Sink, TextSink, WholeInput } from "./streams.ts";
+import { STREAMS, writesAtOnce } from "./text/streams.ts";
 import { UTILITIES } from "./text/table.ts";
-import type { Utility } from "./text/utility.ts";
+import type { Streaming, Utility, UtilityContext } from "./text/utility.ts";
+
+/** Builtins that are replaced by the command that they name. */
+const FORWARDS: ReadonlySet<string> = new Set("sudo env nohup setsid stdbuf taskset command exec".split(" "));
 
 /** Virtual time that a command takes to start. */
 const COMMAND_NS = MS;
@@ -38,7 +45,10 @@ export function isProgram(place: ShellPlace, word: string): boolean {
 /** Runs a command in the foreground; the result is its exit status. */
 export function* runWords(shell: RunningShell, words: readonly string[], io: Io): Co<number> {
   const call = shell.call(words, io);
-  if (call !== null) return yield* call;
+  if (call !== null) {
+    shell.turnsInto = false;
+    return yield* call;
+  }
   return yield* runProgram(shell, words, io);
 }
 
@@ -49,9 +59,12 @@ export function* runProgram(shell: RunningShell, words: readonly string[], io: I
   const name = words[0].replace(/^.*\/(?=[^/]+$)/, "");
   const argv = words.slice(1);
   const builtin = BUILTINS.get(name);
-  if (builtin !== undefined) return yield* builtin(shell, argv, io, runWords);
+  if (builtin !== undefined) {
+    if (!FORWARDS.has(name)) shell.turnsInto = false;
+    return yield* builtin(shell, argv, io, runWords);
+  }
   const utility = UTILITIES.get(name);
-  if (utility !== undefined) return runUtility(shell, name, utility, argv, io);
+  if (utility !== undefined) return yield* runUtility(shell, name, utility, argv, io);
   const tool = shell.place.userland?.tools.get(name) ?? shell.place.tools.get(name);
   if (tool !== undefined) return yield* runExternal(shell, name, tool, argv, io);
   if (UNMODELLED.has(name)) throw new NotModelledError(`the command ${name}`);
@@ -60,45 +73,91 @@ export function* runProgram(shell: RunningShell, words: readonly string[], io: I
   return 127;
 }
 
-function runUtility(
+function* runUtility(
   shell: RunningShell,
   name: string,
   utility: Utility,
   argv: readonly string[],
   io: Io,
-): number {
-  const stdin = takenOnce(io.input);
-  const context = {
-    get stdin() {
-      return stdin();
-    },
-    read: (path: string) => (path === "-" || path === "/dev/stdin" ? stdin() : shell.fileView.read(path)),
-    write: (path: string, text: string) => shell.fileView.write(path, text),
-    kind: (path: string) => shell.fileView.kind(path),
-  };
+): Co<number> {
+  const whole = new WholeInput(io.input);
+  const stdio = new Stdio(bufferingOf(shell, name, argv, io.out), (text) => io.out.write(text));
   let result: ToolOutput;
   try {
-    result = utility(argv, context);
+    const context = utilityContext(shell, whole);
+    const piped = name === "yes" ? io.out instanceof Pipe : io.input.readable !== null;
+    const stream = piped ? STREAMS.get(name)?.(argv, context) : undefined;
+    result = stream
+      ? yield* streamed(stream, io, stdio)
+      : yield* withInput(whole, () => utility(argv, context));
   } catch (error) {
-    if (error instanceof UsageError) {
-      shell.place.misused?.(error.message);
-      result = { stdout: "", stderr: `${error.message}\n`, status: error.status };
-    } else if (error instanceof SysError)
-      result = {
-        stdout: "",
-        stderr: `${name}: ${error.detail}: ${strerror(error.code)}\n`,
-        status: name.endsWith("grep") ? 2 : 1,
-      };
-    else throw error;
+    result = refusalOf(shell, name, error);
   }
-  io.out.write(result.stdout);
+  stdio.print(result.stdout);
+  stdio.flush();
   io.err.write(result.stderr);
   return result.status;
 }
 
+function utilityContext(shell: RunningShell, whole: WholeInput): UtilityContext {
+  return {
+    get stdin() {
+      return whole.get();
+    },
+    read: (path) => (path === "-" || path === "/dev/stdin" ? whole.get() : shell.fileView.read(path)),
+    write: (path, text) => shell.fileView.write(path, text),
+    kind: (path) => shell.fileView.kind(path),
+  };
+}
+
+/** What a refused utility says. Throws what is no refusal. */
+function refusalOf(shell: RunningShell, name: string, error: unknown): ToolOutput {
+  if (error instanceof UsageError) {
+    shell.place.misused?.(error.message);
+    return { stdout: "", stderr: `${error.message}\n`, status: error.status };
+  }
+  if (!(error instanceof SysError)) throw error;
+  const stderr = `${name}: ${error.detail}: ${strerror(error.code)}\n`;
+  return { stdout: "", stderr, status: name.endsWith("grep") ? 2 : 1 };
+}
+
+/** How a utility keeps what it prints: `stdbuf` tells it by its environment. */
+function bufferingOf(shell: RunningShell, name: string, argv: readonly string[], out: Sink): Buffering {
+  if (isTerminal(out) || writesAtOnce(name, argv)) return "none";
+  const told = shell.state.get("_STDBUF_O");
+  return told === "0" ? "none" : told === "L" ? "line" : "block";
+}
+
+/** A terminal, as far as a program can tell: no pipe, no file. */
+function isTerminal(out: Sink): boolean {
+  return !(out instanceof Pipe || out instanceof TextSink || out instanceof FileSink);
+}
+
+/** Feeds a utility with what comes, until that ends or it wants no more. */
+function* streamed(stream: Streaming, { input, out }: Io, stdio: Stdio): Co<ToolOutput> {
+  while (!stream.done) {
+    const text = stream.endless === true ? "" : yield* input.chunk();
+    if (text === null) break;
+    stdio.print(stream.feed(text));
+    yield* drained(out);
+  }
+  return stream.end();
+}
+
+/** Runs what wants its whole input; what does so too early did nothing yet and is run again. */
+function* withInput(whole: WholeInput, run: () => ToolOutput): Co<ToolOutput> {
+  try {
+    return run();
+  } catch (error) {
+    if (!(error instanceof InputWanted)) throw error;
+  }
+  yield* whole.fill();
+  return run();
+}
+
 /** A program keeps what it prints into a file or pipe until its end, but tells of errors at once. */
 function passOn({ out, err }: Io, { stdout, stderr }: ToolOutput): void {
-  const late = out === err && (out instanceof TextSink || out instanceof FileSink);
+  const late = out === err && !isTerminal(out);
   if (late) err.write(stderr);
   out.write(stdout);
   if (!late) err.write(stderr);
@@ -112,10 +171,15 @@ function* runExternal(
   argv: readonly string[],
   io: Io,
 ): Co<number> {
+  if (shell.turnsInto) {
+    shell.process.comm = name;
+    yield* sleep(WAKEUP_NS);
+    const output = yield* toolOutput(shell, shell.process, tool, argv, io);
+    passOn(io, output);
+    return output.status;
+  }
   const child = startChild(shell.place, name, shell.place.ns, function* (process, own) {
-    yield* sleep(COMMAND_NS);
-    own.output = yield* runTool(tool, argv, toolContext(shell, process, io));
-    if (own.output.misuse !== undefined) shell.place.misused?.(own.output.misuse);
+    own.output = yield* toolOutput(shell, process, tool, argv, io);
     return own.output.status;
   });
   try {
@@ -126,17 +190,40 @@ function* runExternal(
   return child.process.exitStatus ?? 1;
 }
 
-function toolContext(shell: RunningShell, process: Process, io: Io): ToolContext {
+function* toolOutput(
+  shell: RunningShell,
+  process: Process,
+  tool: Tool,
+  argv: readonly string[],
+  io: Io,
+): Co<ToolOutput> {
+  yield* sleep(COMMAND_NS);
+  const whole = new WholeInput(io.input);
+  const context = toolContext(shell, process, io, whole);
+  let output: ToolOutput;
+  try {
+    output = yield* runTool(tool, argv, context);
+  } catch (error) {
+    if (!(error instanceof InputWanted)) throw error;
+    yield* whole.fill();
+    output = yield* runTool(tool, argv, context);
+  }
+  if (output.misuse !== undefined) shell.place.misused?.(output.misuse);
+  return output;
+}
+
+function toolContext(shell: RunningShell, process: Process, io: Io, whole: WholeInput): ToolContext {
   const { machine, ns, files } = shell.place;
-  const stdin = takenOnce(io.input);
   return {
     machine,
     ns,
     process,
     files,
     get stdin() {
-      return stdin();
+      return whole.get();
     },
+    input: io.input,
+    isTerminal: isTerminal(io.out),
     print: (text) => io.out.write(text),
     printError: (text) => io.err.write(text),
     exec: (argv, inNs, userland) => execWords(shell, argv, inNs, io, userland),

@@ -13,6 +13,8 @@ import { Expander, ExpansionError } from "./expand.ts";
 import { FileView } from "./files.ts";
 import { computedParameter, type ParameterContext } from "./parameters.ts";
 import { parseShell } from "./parser.ts";
+import { drained } from "./pipe.ts";
+import { pipesOf, runPipeline } from "./pipeline.ts";
 import { type Child, type RunningShell, ShellFlow, type ShellPlace, startChild } from "./place.ts";
 import { applyRedirects } from "./redirections.ts";
 import { isCommandName, runProgram, runWords } from "./run-words.ts";
@@ -30,6 +32,7 @@ export class Shell implements RunningShell, ParameterContext {
   readonly expander: Expander;
   /** Inside a condition, where `set -e` does not end the shell. */
   tested = 0;
+  turnsInto = false;
   /** Where the errors of command substitutions go: those of the command that is being expanded. */
   private errors: Sink = new TextSink();
   private input = new Input("");
@@ -94,6 +97,7 @@ export class Shell implements RunningShell, ParameterContext {
     for (const list of script.lists) {
       if (list.background) this.background(list, io);
       else yield* this.andOr(list, io);
+      yield* drained(io.out);
     }
     return this.state.status;
   }
@@ -113,12 +117,19 @@ export class Shell implements RunningShell, ParameterContext {
     comm: string,
     ns: NetNs,
     state: ShellState,
-    program: (shell: RunningShell) => Co<number>,
+    program: (shell: Shell) => Co<number>,
     userland?: Userland,
   ): Child {
     const files = userland?.files ?? this.place.files;
     const place = { ...this.place, ns, files, userland: userland ?? this.place.userland };
     return startChild(place, comm, ns, (process) => program(new Shell(place, process, state)));
+  }
+
+  /** A copy of this shell in a process of its own, which begins at once. */
+  fork(program: (shell: Shell) => Co<number>): Child {
+    const { place } = this;
+    const state = this.state.fork();
+    return startChild(place, "bash", place.ns, (process) => program(new Shell(place, process, state)), true);
   }
 
   *withVariables(
@@ -206,32 +217,30 @@ export class Shell implements RunningShell, ParameterContext {
   private background(list: AndOr, io: Io): void {
     const inner: Script = { lists: [{ ...list, background: false }], lines: false };
     const quiet: Io = { ...io, input: new Input("") };
-    const child = this.spawn("bash", this.place.ns, this.state.fork(), (shell) => shell.run(inner, quiet));
+    const held = pipesOf(io);
+    for (const pipe of held) pipe.hold();
+    const child = this.spawn("bash", this.place.ns, this.state.fork(), function* (shell) {
+      try {
+        return yield* shell.run(inner, quiet);
+      } finally {
+        for (const pipe of held) pipe.release();
+      }
+    });
     this.state.jobs.push(child.process);
     this.state.lastJob = child.process.pid;
     this.state.status = 0;
   }
 
   private *pipeline(pipeline: Pipeline, io: Io): Co<number> {
-    const statuses: number[] = [];
-    let { input } = io;
-    const last = pipeline.commands.length - 1;
-    for (let i = 0; i <= last; i++) {
-      const out = i === last ? io.out : new TextSink();
-      const element: Io = last === 0 ? io : { ...io, input, out };
-      statuses.push(
-        last === 0
-          ? yield* this.stage(pipeline.commands[i], element)
-          : yield* this.subshell().element(pipeline.commands[i], element),
-      );
-      if (out instanceof TextSink && i < last) input = new Input(out.text);
-    }
+    const { commands, negated } = pipeline;
+    const statuses =
+      commands.length === 1 ? [yield* this.stage(commands[0], io)] : yield* runPipeline(this, commands, io);
     const failed = this.state.options.has("pipefail")
       ? statuses.findLast((status) => status !== 0)
       : undefined;
     this.state.variables.set("PIPESTATUS", new Map(statuses.map((status, i) => [String(i), String(status)])));
-    const status = failed ?? statuses[last];
-    return pipeline.negated ? Number(status === 0) : status;
+    const status = failed ?? statuses[statuses.length - 1];
+    return negated ? Number(status === 0) : status;
   }
 
   /** A copy of this shell in the same process. */
@@ -242,7 +251,7 @@ export class Shell implements RunningShell, ParameterContext {
   }
 
   /** One command of a longer pipeline: a subshell, which `exit` ends. */
-  private *element(command: Command, io: Io): Co<number> {
+  *element(command: Command, io: Io): Co<number> {
     try {
       return yield* this.atExit(yield* this.stage(command, io), io);
     } catch (flow) {

@@ -5,6 +5,7 @@
 import type { Co } from "../../host/process.ts";
 import { after } from "../clock.ts";
 import type { Container } from "../container.ts";
+import { DockerError } from "../docker-error.ts";
 import type { Engine } from "../engine.ts";
 import type { StatusReport } from "../manager/dispatcher.ts";
 import { isTerminal, type NetworkObject, stateRank, type TaskObject } from "../manager/objects.ts";
@@ -113,7 +114,13 @@ export class TaskRunner {
 
   private prepared(): void {
     if (this.phase !== "preparing") return;
-    this.container = this.host.engine.createTaskContainer(this.task);
+    try {
+      this.container = this.host.engine.createTaskContainer(this.task);
+    } catch (error) {
+      if (!(error instanceof DockerError)) throw error;
+      this.reject(error.message);
+      return;
+    }
     this.phase = "prepared";
     this.report({ state: "ready", message: "prepared", containerId: this.container.id });
     if (this.task.desired === "running") this.start();

@@ -58,6 +58,10 @@ export interface PortConfig {
   /** 0: the allocator (ingress) or the node (host) chooses. */
   readonly publishedPort: number;
   readonly mode: "ingress" | "host";
+  /** Address of the host that a container's port is bound to; absent: all of them. */
+  readonly hostIp?: number;
+  /** The node takes the first free port from `publishedPort` to this one. */
+  readonly publishedLast?: number;
 }
 
 export interface RestartPolicy {
@@ -76,6 +80,20 @@ export interface UpdateConfig {
   readonly order: "stop-first" | "start-first";
 }
 
+/** A folder of the container that lies elsewhere (api/types/mount). */
+export interface Mount {
+  readonly type: "volume" | "bind" | "tmpfs";
+  readonly source: string;
+  readonly target: string;
+  readonly readOnly: boolean;
+}
+
+/** 0: none. */
+export interface ResourceLimits {
+  readonly nanoCpus: number;
+  readonly memoryBytes: number;
+}
+
 export interface TaskSpec {
   readonly image: string;
   /** Replaces the image's entry point; empty: not given. */
@@ -89,6 +107,10 @@ export interface TaskSpec {
   readonly maxReplicasPerNode: number;
   /** Network ids, in the order given. */
   readonly networks: readonly string[];
+  /** Other names of the service, by the network's id. */
+  readonly aliases?: ReadonlyMap<string, readonly string[]>;
+  readonly mounts?: readonly Mount[];
+  readonly limits?: ResourceLimits;
   readonly containerLabels: ReadonlyMap<string, string>;
   readonly stopGraceNs: number;
   readonly restart: RestartPolicy;

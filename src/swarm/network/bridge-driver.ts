@@ -9,12 +9,14 @@ import { linkAdd, linkDel, linkSetAddress, linkSetMaster, linkSetUp } from "../.
 import type { Prng } from "../../util/prng.ts";
 import { Subnet } from "../manager/allocator/ipam.ts";
 import type { PortConfig } from "../manager/objects.ts";
+import type { DockerProxies } from "./docker-proxy.ts";
 import { programPortMapping, removeBridgeRules, setupBridgeRules } from "./iptables-setup.ts";
 import { addInterfaceAddress, createVethPair, DOCKER_MAC_HI, randomVethName } from "./links.ts";
+import { PortAllocator } from "./port-allocator.ts";
 import type { Endpoint, LocalNetwork } from "./types.ts";
 
-const PORT_FIRST = 49153;
-const PORT_LAST = 65535;
+/** Ports that are tried where any will do. */
+const MAX_ATTEMPTS = 10;
 
 interface BridgeState {
   readonly dev: NetDevice;
@@ -42,7 +44,7 @@ export class BridgeDriver {
   private readonly hostNs: NetNs;
   private readonly prng: Prng;
   private readonly bridges = new Map<string, BridgeState>();
-  private readonly hostPorts = new Set<string>();
+  private readonly hostPorts = new PortAllocator();
 
   constructor(hostNs: NetNs, prng: Prng) {
     this.hostNs = hostNs;
@@ -102,37 +104,46 @@ export class BridgeDriver {
     state?.subnet.release(endpoint.addr);
   }
 
-  /** Publishes ports on the host; open ones get the next free port from 49153. Null when a wanted port is taken. */
-  mapPorts(endpoint: Endpoint, ports: readonly PortConfig[]): PortConfig[] | null {
-    const mapped: PortConfig[] = [];
+  /** Publishes ports on the host, those without a number on the next free one from 49153. Null, or why it could not. */
+  mapPorts(endpoint: Endpoint, ports: readonly PortConfig[], proxies: DockerProxies): string | null {
     for (const port of sortPorts(ports)) {
-      const publishedPort = port.publishedPort !== 0 ? port.publishedPort : this.freePort(port);
-      const key = `${port.protocol}/${publishedPort}`;
-      if (this.hostPorts.has(key)) {
-        this.unmapPorts(endpoint, mapped);
-        return null;
-      }
-      this.hostPorts.add(key);
-      const done = { ...port, publishedPort };
-      programPortMapping(this.hostNs, endpoint.network.bridge, done, endpoint.addr, true);
-      mapped.push(done);
+      const why = this.mapPort(endpoint, port, proxies);
+      if (why === null) continue;
+      this.unmapPorts(endpoint, proxies);
+      return why;
     }
-    endpoint.portMappings = mapped;
-    return mapped;
+    return null;
   }
 
-  unmapPorts(endpoint: Endpoint, ports: readonly PortConfig[]): void {
-    for (const port of ports) {
-      this.hostPorts.delete(`${port.protocol}/${port.publishedPort}`);
-      programPortMapping(this.hostNs, endpoint.network.bridge, port, endpoint.addr, false);
+  /** Where the number is the engine's choice it tries the next ones too. */
+  private mapPort(endpoint: Endpoint, port: PortConfig, proxies: DockerProxies): string | null {
+    let why: string | null = null;
+    for (let attempt = port.publishedPort === 0 ? MAX_ATTEMPTS : 1; attempt > 0; attempt--) {
+      const publishedPort = this.hostPorts.request(port);
+      if (typeof publishedPort === "string") return publishedPort;
+      const done = { ...port, publishedPort };
+      programPortMapping(this.hostNs, endpoint.network.bridge, done, endpoint.addr, true);
+      why = proxies.start(done, endpoint.addr);
+      if (why === null) {
+        endpoint.portMappings.push(done);
+        return null;
+      }
+      this.unmapPort(endpoint, done);
+    }
+    return why;
+  }
+
+  unmapPorts(endpoint: Endpoint, proxies: DockerProxies): void {
+    for (const port of endpoint.portMappings) {
+      proxies.stop(port);
+      this.unmapPort(endpoint, port);
     }
     endpoint.portMappings = [];
   }
 
-  private freePort(port: PortConfig): number {
-    let candidate = PORT_FIRST;
-    while (candidate < PORT_LAST && this.hostPorts.has(`${port.protocol}/${candidate}`)) candidate++;
-    return candidate;
+  private unmapPort(endpoint: Endpoint, port: PortConfig): void {
+    this.hostPorts.release(port);
+    programPortMapping(this.hostNs, endpoint.network.bridge, port, endpoint.addr, false);
   }
 
   private rules(network: LocalNetwork, icc: boolean) {

@@ -157,6 +157,7 @@ function recordOf(endpoint: Endpoint, serviceDisabled: boolean): EndpointRecord 
     virtualIp: service?.virtualIp ?? 0,
     endpointIp: endpoint.addr,
     ingressPorts: service?.ingressPorts ?? [],
+    aliases: service?.aliases ?? [],
     taskAliases: endpoint.aliases,
     serviceDisabled,
   };
@@ -171,6 +172,7 @@ function bindingOf(networkId: string, endpointId: string, record: EndpointRecord
     containerName: record.name,
     virtualIp: record.virtualIp,
     ingressPorts: record.ingressPorts,
+    aliases: record.aliases,
     taskAliases: record.taskAliases,
     addr: record.endpointIp,
   };

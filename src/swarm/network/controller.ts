@@ -199,15 +199,12 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
     this.settleGateway(sandbox, before);
   }
 
-  /** Publishes host ports of a container on the network that gives it its gateway. Null when a port is taken. */
-  mapPorts(sandbox: Sandbox, ports: readonly PortConfig[]): PortConfig[] | null {
+  /** Publishes host ports of a container on the network that gives it its gateway. Null, or why it could not. */
+  mapPorts(sandbox: Sandbox, ports: readonly PortConfig[]): string | null {
     const endpoint = sandbox.gatewayEndpoint();
     sandbox.published = ports;
-    if (endpoint === null || ports.length === 0) return [];
-    const mapped = this.bridge.mapPorts(endpoint, ports);
-    if (mapped === null || mapped.every((port) => this.proxies.start(port, endpoint.addr))) return mapped;
-    this.unmapPorts(endpoint);
-    return null;
+    if (endpoint === null || ports.length === 0) return null;
+    return this.bridge.mapPorts(endpoint, ports, this.proxies);
   }
 
   /** All endpoints leave (docker_gwbridge last), then the namespace goes. */
@@ -307,7 +304,7 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
     if (!needed && own !== undefined) this.leave(sandbox, own);
     sandbox.updateGateway();
     if (sandbox.published.length === 0 || before === sandbox.gatewayEndpoint()) return;
-    if (before !== null && before.dev !== null) this.unmapPorts(before);
+    if (before !== null && before.dev !== null) this.bridge.unmapPorts(before, this.proxies);
     this.mapPorts(sandbox, sandbox.published);
   }
 
@@ -316,17 +313,12 @@ export class NetworkController implements LoadBalancerHost, ResolverHost {
     this.agent?.withdraw(endpoint);
     sandbox.leave(endpoint);
     if (network.driver === "bridge") {
-      this.unmapPorts(endpoint);
+      this.bridge.unmapPorts(endpoint, this.proxies);
       nameEndpoint(this.records(network.id), endpoint, false);
       this.bridge.deleteEndpoint(endpoint);
     } else this.overlay!.leave(endpoint);
     const i = network.endpoints.indexOf(endpoint);
     if (i >= 0) network.endpoints.splice(i, 1);
-  }
-
-  private unmapPorts(endpoint: Endpoint): void {
-    for (const port of endpoint.portMappings) this.proxies.stop(port);
-    this.bridge.unmapPorts(endpoint, endpoint.portMappings);
   }
 
   private joinGatewayBridge(sandbox: Sandbox): void {

@@ -16,7 +16,8 @@ import {
 } from "../../host/socket.ts";
 import type { TcpSock } from "../../net/ipv4/tcp-sock.ts";
 import { WaitQueue } from "../../sim/wait-queue.ts";
-import { SysError } from "../../util/errors.ts";
+import { SysError, strerror } from "../../util/errors.ts";
+import { formatIp4 } from "../../wire/address.ts";
 import type { PortConfig } from "../manager/objects.ts";
 
 const BACKLOG = 4096;
@@ -30,10 +31,11 @@ export class DockerProxies {
     this.machine = machine;
   }
 
-  /** Starts the proxy of a published port. False when somebody else has the port. */
-  start(port: PortConfig, containerIp: number): boolean {
-    if (port.protocol === "sctp") return true;
+  /** Starts the proxy of a published port. Null, or why it could not listen. */
+  start(port: PortConfig, containerIp: number): string | null {
+    if (port.protocol === "sctp") return null;
     const machine = this.machine;
+    const hostIp = port.hostIp ?? 0;
     let listener: TcpSock | null = null;
     // The socket is there before the program's first step.
     const process = machine.spawn(COMM, machine.hostNs, function* (self): Co<number> {
@@ -41,23 +43,28 @@ export class DockerProxies {
       return yield* serve(machine, self, listener, containerIp, port.targetPort);
     });
     try {
-      if (port.protocol === "tcp") listener = listenTcp(process, 0, port.publishedPort, BACKLOG);
-      else openUdp(process, 0, port.publishedPort);
+      if (port.protocol === "tcp") listener = listenTcp(process, hostIp, port.publishedPort, BACKLOG);
+      else openUdp(process, hostIp, port.publishedPort);
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
       process.kill(9);
-      return false;
+      const at = `listen ${port.protocol}4 ${formatIp4(hostIp)}:${port.publishedPort}`;
+      const why = strerror(error.code);
+      return `Error starting userland proxy: ${at}: bind: ${why[0].toLowerCase()}${why.slice(1)}`;
     }
-    this.proxies.set(`${port.protocol}/${port.publishedPort}`, process);
-    return true;
+    this.proxies.set(proxyKey(port), process);
+    return null;
   }
 
   stop(port: PortConfig): void {
-    const key = `${port.protocol}/${port.publishedPort}`;
+    const key = proxyKey(port);
     this.proxies.get(key)?.kill(9);
     this.proxies.delete(key);
   }
 }
+
+const proxyKey = ({ protocol, publishedPort, hostIp = 0 }: PortConfig): string =>
+  `${protocol}/${hostIp}/${publishedPort}`;
 
 /** Datagrams are not relayed; the socket keeps the port. */
 function* forever(): Co<number> {

@@ -5,7 +5,7 @@
  */
 import type { NetNs } from "../../net/core/net-ns.ts";
 import { addressesOf } from "../../net/ctl/address.ts";
-import { routeGet } from "../../net/ctl/route.ts";
+import { routeGet, TO_ANYWHERE } from "../../net/ctl/route-get.ts";
 import {
   RFC4106,
   xfrmPolicyAdd,
@@ -123,7 +123,7 @@ export class OverlayEncryption implements KeyedDriver {
   private localTo(remote: number): number {
     const { ns, advertise } = this;
     const own = ns.devices().some((dev) => addressesOf(dev).some(({ local }) => local === advertise));
-    return own ? advertise : routeGet(ns, remote, 0, 0, 0).source;
+    return own ? advertise : routeGet(ns, { ...TO_ANYWHERE, daddr: remote }).source;
   }
 
   private spiPair(remote: number, { tag }: DriverKey): SpiPair {

@@ -131,14 +131,15 @@ export function programPortMapping(
   containerIp: number,
   add: boolean,
 ): void {
-  const { protocol, publishedPort, targetPort } = port;
+  const { protocol, publishedPort, targetPort, hostIp = 0 } = port;
   const ip = formatIp4(containerIp);
+  const to = hostIp === 0 ? "" : `-d ${formatIp4(hostIp)} `;
   const change = add ? iptAppend : iptDelete;
   change(
     ns,
     "nat",
     DOCKER,
-    `! -i ${bridge} -p ${protocol} --dport ${publishedPort} -j DNAT --to-destination ${ip}:${targetPort}`,
+    `${to}! -i ${bridge} -p ${protocol} --dport ${publishedPort} -j DNAT --to-destination ${ip}:${targetPort}`,
   );
   change(
     ns,

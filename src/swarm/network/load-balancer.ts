@@ -31,6 +31,7 @@ export interface Binding {
   readonly containerName: string;
   readonly virtualIp: number;
   readonly ingressPorts: readonly PortConfig[];
+  readonly aliases: readonly string[];
   readonly taskAliases: readonly string[];
   readonly addr: number;
 }
@@ -233,9 +234,11 @@ export class LoadBalancers {
       if (add) records.add(name, ip, owner, pointer);
       else records.remove(name, ip, owner, pointer);
     };
-    change(`tasks.${serviceName}`, addr, endpointId, false);
-    if (virtualIp === 0) change(serviceName, addr, endpointId, false);
-    else if (firstOrLast) change(serviceName, virtualIp, serviceId, false);
+    for (const name of [serviceName, ...binding.aliases]) {
+      change(`tasks.${name}`, addr, endpointId, false);
+      if (virtualIp === 0) change(name, addr, endpointId, false);
+      else if (firstOrLast) change(name, virtualIp, serviceId, false);
+    }
     change(containerName, addr, endpointId, true);
     for (const alias of binding.taskAliases) change(alias, addr, endpointId, false);
   }

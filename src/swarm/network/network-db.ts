@@ -14,6 +14,8 @@ export interface EndpointRecord {
   readonly virtualIp: number;
   readonly endpointIp: number;
   readonly ingressPorts: readonly PortConfig[];
+  /** Other names of the service, and of its task. */
+  readonly aliases: readonly string[];
   readonly taskAliases: readonly string[];
   /** The task is on its way out: no new connections. */
   readonly serviceDisabled: boolean;

@@ -33,6 +33,8 @@ export interface ServiceInfo {
   /** 0: none. */
   readonly virtualIp: number;
   readonly ingressPorts: readonly PortConfig[];
+  /** Other names of the service on the network. */
+  readonly aliases: readonly string[];
 }
 
 export class Endpoint {

@@ -3,6 +3,7 @@ import type { Co } from "../../host/process.ts";
 import { runTool } from "../run-tool.ts";
 import type { Tool, ToolOutput } from "../tool.ts";
 import { busyboxIp } from "./ip.ts";
+import { busyboxArp, busyboxIfconfig, busyboxNetstat, busyboxRoute } from "./net-tools.ts";
 import { busyboxNslookup } from "./nslookup.ts";
 import { busyboxPing } from "./ping.ts";
 import { busyboxTraceroute } from "./traceroute.ts";
@@ -10,7 +11,17 @@ import { busyboxWget } from "./wget.ts";
 
 export const APPLETS: ReadonlyMap<string, Tool> = new Map(
   (
-    [busyboxIp, busyboxNslookup, busyboxPing, busyboxTraceroute, busyboxWget] as unknown as readonly Tool[]
+    [
+      busyboxArp,
+      busyboxIfconfig,
+      busyboxIp,
+      busyboxNetstat,
+      busyboxNslookup,
+      busyboxPing,
+      busyboxRoute,
+      busyboxTraceroute,
+      busyboxWget,
+    ] as unknown as readonly Tool[]
   ).map((tool) => [tool.name, tool] as const),
 );
 

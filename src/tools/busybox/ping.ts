@@ -1,6 +1,6 @@
 /** `ping` of busybox 1.35 (networking/ping.c). */
 import { type EchoReply, EchoSocket } from "../../host/echo.ts";
-import { type Co, waitFor } from "../../host/process.ts";
+import { type Co, untilInterrupted, waitFor } from "../../host/process.ts";
 import { SysError, strerror, UsageError } from "../../util/errors.ts";
 import { formatIp4 } from "../../wire/address.ts";
 import { OptionReader } from "../options.ts";
@@ -114,7 +114,7 @@ class PingRun {
 }
 
 /** Sends every interval; after the last one waits for what is missing. */
-function* loop(run: PingRun): Co<void> {
+function* loop(run: PingRun, { print }: ToolContext): Co<void> {
   const { args } = run;
   const end = args.deadlineNs > 0 ? run.now + args.deadlineNs : Number.POSITIVE_INFINITY;
   let next = run.now;
@@ -128,6 +128,9 @@ function* loop(run: PingRun): Co<void> {
     const done = args.count > 0 && run.sent >= args.count;
     if (done && (run.received >= args.count || run.now >= next)) return;
     if (run.now >= end) return;
+    // Every line is written when it is there (fflush_all), whoever reads it.
+    print(run.stdout);
+    run.stdout = "";
     yield* waitFor(run.echo.sk.wq, Math.max(Math.min(next, end) - run.now, 0));
   }
 }
@@ -140,7 +143,7 @@ function* runPing(args: PingArgs, context: ToolContext): Co<ToolOutput> {
   bindEchoSource(echo, args.source);
   const run = new PingRun(args, echo, addr);
   try {
-    yield* loop(run);
+    yield* untilInterrupted(loop(run, context));
     return {
       stdout: run.stdout + run.statistics(),
       stderr: "",

@@ -100,6 +100,13 @@ export function passes(
   return values === undefined || values.some(fits);
 }
 
+/** `KEY` or `KEY=VALUE` of a label filter. */
+export function hasLabel(labels: ReadonlyMap<string, string>, text: string): boolean {
+  const i = text.indexOf("=");
+  const value = labels.get(i < 0 ? text : text.slice(0, i));
+  return value !== undefined && (i < 0 || value === text.slice(i + 1));
+}
+
 /** JSON as docker inspect prints it. */
 export function inspectJson(objects: readonly unknown[]): string {
   return `${JSON.stringify(objects, null, 4)}\n`;

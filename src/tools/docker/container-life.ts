@@ -14,6 +14,7 @@ import {
   need,
   ok,
 } from "./command.ts";
+import { hostAddresses } from "./displayable-ports.ts";
 
 /** From the request until the program runs: the runtime sets the container up. */
 export const START_NS = 400_000_000;
@@ -115,11 +116,8 @@ export const start: DockerCommand = {
   },
 };
 
-/** Both addresses of a port: IPv4's and IPv6's. */
-const bindings = ({ publishedPort }: PortConfig): string[] => [
-  `0.0.0.0:${publishedPort}`,
-  `:::${publishedPort}`,
-];
+const bindings = (port: PortConfig): string[] =>
+  hostAddresses(port).map((address) => `${address}:${port.publishedPort}`);
 
 export const port: DockerCommand = {
   path: "docker port",

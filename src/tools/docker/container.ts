@@ -1,11 +1,11 @@
-/** docker ps, kill, rm and images (cli/command/container, cli/command/image). */
+/** docker ps, kill and rm (cli/command/container). */
 import type { Container } from "../../swarm/container.ts";
 import { DockerError } from "../../swarm/docker-error.ts";
 import { withTag } from "../../swarm/images.ts";
-import type { PortConfig } from "../../swarm/manager/objects.ts";
 import type { ToolOutput } from "../tool.ts";
-import { type DockerCommand, filterMap, forEachName, need, ok, passes } from "./command.ts";
-import { humanDuration } from "./human.ts";
+import { type DockerCommand, filterMap, forEachName, hasLabel, need, ok, passes } from "./command.ts";
+import { displayablePorts } from "./displayable-ports.ts";
+import { goTime, humanDuration } from "./human.ts";
 import { type Column, ellipsis, renderTable } from "./table.ts";
 
 const SIGNALS: Readonly<Record<string, number>> = { HUP: 1, INT: 2, QUIT: 3, KILL: 9, USR1: 10, TERM: 15 };
@@ -23,17 +23,24 @@ function columns(noTrunc: boolean, now: number): Column<Container>[] {
     { field: "Image", heading: "IMAGE", cell: (c) => c.options.image },
     { field: "Command", heading: "COMMAND", cell: (c) => `"${cut(c.argv.join(" "), 20)}"` },
     { field: "RunningFor", heading: "CREATED", cell: (c) => `${humanDuration(now - c.createdNs)} ago` },
+    { field: "CreatedAt", heading: "CREATED AT", cell: (c) => goTime(c.createdNs) },
+    {
+      field: "Labels",
+      heading: "LABELS",
+      cell: ({ options }) => [...options.labels].map((pair) => pair.join("=")).join(","),
+    },
+    {
+      field: "Mounts",
+      heading: "MOUNTS",
+      cell: ({ options }) => options.mounts.map(({ source }) => cut(source, 15)).join(","),
+    },
+    { field: "LocalVolumes", heading: "LOCAL VOLUMES", cell: ({ options }) => String(options.mounts.length) },
     { field: "Status", heading: "STATUS", cell: (c) => statusText(c, now) },
-    { field: "Ports", heading: "PORTS", cell: (c) => c.mappedPorts.map(mappedText).join(", ") },
+    { field: "Ports", heading: "PORTS", cell: displayablePorts },
     { field: "Names", heading: "NAMES", cell: (c) => c.name },
     { field: "State", heading: "STATE", cell: (c) => c.state },
     { field: "Networks", heading: "NETWORKS", cell: (c) => c.networkNames.join(",") },
   ];
-}
-
-function mappedText(port: PortConfig): string {
-  const { publishedPort, targetPort, protocol } = port;
-  return `0.0.0.0:${publishedPort}->${targetPort}/${protocol}, :::${publishedPort}->${targetPort}/${protocol}`;
 }
 
 export const ps: DockerCommand = {
@@ -58,7 +65,7 @@ export const ps: DockerCommand = {
         passes(filters, "status", (value) => c.state === value) &&
         passes(filters, "ancestor", (value) => c.options.image === withTag(value)) &&
         passes(filters, "network", (value) => c.networkNames.includes(value)) &&
-        passes(filters, "label", (value) => hasLabel(c, value)),
+        passes(filters, "label", (value) => hasLabel(c.options.labels, value)),
     );
     const shown = ["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"];
     const text = renderTable(
@@ -71,12 +78,6 @@ export const ps: DockerCommand = {
     return ok(text);
   },
 };
-
-function hasLabel(container: Container, text: string): boolean {
-  const i = text.indexOf("=");
-  const value = container.options.labels.get(i < 0 ? text : text.slice(0, i));
-  return value !== undefined && (i < 0 || value === text.slice(i + 1));
-}
 
 export const kill: DockerCommand = {
   path: "docker kill",
@@ -121,31 +122,5 @@ export const rm: DockerCommand = {
       ...result,
       stderr: result.stderr.replace(/^Error response from daemon: No such/gm, "Error: No such"),
     };
-  },
-};
-
-interface ImageRow {
-  readonly repository: string;
-}
-
-const IMAGE_COLUMNS: readonly Column<ImageRow>[] = [
-  { field: "Repository", heading: "REPOSITORY", cell: ({ repository }) => repository },
-  { field: "Tag", heading: "TAG", cell: () => "latest" },
-];
-
-export const images: DockerCommand = {
-  path: "docker images",
-  usage: "[OPTIONS] [REPOSITORY[:TAG]]",
-  short: "List images",
-  flags: ["format=", "quiet,q!", "all,a", "no-trunc"],
-  min: 0,
-  max: 1,
-  run(flags, { engine }): ToolOutput {
-    const wanted = flags.args[0];
-    const rows = [...engine.fabric.images.keys()]
-      .filter((name) => wanted === undefined || withTag(wanted) === `${name}:latest`)
-      .sort()
-      .map((repository) => ({ repository }));
-    return ok(renderTable(IMAGE_COLUMNS, ["Repository", "Tag"], rows, flags.get("format"), false));
   },
 };

@@ -3,11 +3,12 @@ import type { Co } from "../../host/process.ts";
 import { NotModelledError, UsageError } from "../../util/errors.ts";
 import type { Tool, ToolContext, ToolOutput } from "../tool.ts";
 import { type DockerCommand, daemonError, dockerContext, failed } from "./command.ts";
-import { images, kill, ps, rm } from "./container.ts";
+import { kill, ps, rm } from "./container.ts";
 import { port, restart, start, stop } from "./container-life.ts";
 import { exec } from "./exec.ts";
 import { checkFlagValues } from "./flag-values.ts";
 import { type Flags, parseFlags } from "./flags.ts";
+import { images, rmi, tag } from "./image.ts";
 import { containerInspect, inspect, serviceInspect } from "./inspect.ts";
 import { logs } from "./logs.ts";
 import { networkCreate, networkInspect, networkLs, networkPrune, networkRm } from "./network.ts";
@@ -16,7 +17,6 @@ import { nodeDemote, nodeInspect, nodeLs, nodePromote, nodePs, nodeRm, nodeUpdat
 import { create, run } from "./run.ts";
 import {
   serviceCreate,
-  serviceLogs,
   serviceLs,
   servicePs,
   serviceRm,
@@ -24,12 +24,15 @@ import {
   serviceScale,
   serviceUpdate,
 } from "./service.ts";
+import { serviceLogs } from "./service-logs.ts";
+import { stackDeploy, stackLs, stackPs, stackRm, stackServices } from "./stack/stack.ts";
 import { swarmInit, swarmJoin, swarmJoinToken, swarmLeave } from "./swarm.ts";
 import { info, version } from "./system-info.ts";
+import { cp, volumeCreate, volumeInspect, volumeLs, volumeRm } from "./volume.ts";
 
 type Group = Readonly<Record<string, DockerCommand>>;
 
-const OF_CONTAINERS: Group = { ps, create, exec, kill, logs, port, restart, rm, run, start, stop };
+const OF_CONTAINERS: Group = { cp, ps, create, exec, kill, logs, port, restart, rm, run, start, stop };
 const CONTAINER: Group = { ...OF_CONTAINERS, ls: ps, list: ps, inspect: containerInspect };
 const GROUPS: Readonly<Record<string, Group>> = {
   swarm: { init: swarmInit, join: swarmJoin, "join-token": swarmJoinToken, leave: swarmLeave },
@@ -68,11 +71,30 @@ const GROUPS: Readonly<Record<string, Group>> = {
     inspect: serviceInspect,
     logs: serviceLogs,
   },
+  stack: {
+    deploy: stackDeploy,
+    up: stackDeploy,
+    ls: stackLs,
+    list: stackLs,
+    ps: stackPs,
+    rm: stackRm,
+    remove: stackRm,
+    down: stackRm,
+    services: stackServices,
+  },
+  volume: {
+    create: volumeCreate,
+    ls: volumeLs,
+    list: volumeLs,
+    inspect: volumeInspect,
+    rm: volumeRm,
+    remove: volumeRm,
+  },
   container: CONTAINER,
-  image: { ls: images, list: images },
+  image: { ls: images, list: images, tag, rm: rmi, remove: rmi },
   system: { info },
 };
-const TOP: Group = { ...OF_CONTAINERS, images, inspect, info, version };
+const TOP: Group = { ...OF_CONTAINERS, images, rmi, tag, inspect, info, version };
 
 /** Commands that exist in reality. */
 const NOT_MODELLED: readonly string[] = [
@@ -82,7 +104,6 @@ const NOT_MODELLED: readonly string[] = [
   "commit",
   "config",
   "context",
-  "cp",
   "diff",
   "events",
   "export",
@@ -97,18 +118,14 @@ const NOT_MODELLED: readonly string[] = [
   "pull",
   "push",
   "rename",
-  "rmi",
   "save",
   "search",
   "secret",
-  "stack",
   "stats",
-  "tag",
   "top",
   "trust",
   "unpause",
   "update",
-  "volume",
   "wait",
   "compose",
 ];

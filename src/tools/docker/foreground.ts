@@ -6,19 +6,12 @@
 import type { Co } from "../../host/process.ts";
 import { WaitQueue } from "../../sim/wait-queue.ts";
 import type { Container } from "../../swarm/container.ts";
-import { NotModelledError } from "../../util/errors.ts";
 import type { ToolOutput } from "../tool.ts";
 import type { DockerContext } from "./command.ts";
-import type { Flags } from "./flags.ts";
 import { userlandOf } from "./userland.ts";
 
-const NETNS_MOUNT = /^\/(?:var\/)?run\/docker\/netns(?:\/[^:]*)?:/;
-
-/** Volumes are nobody's but for the one that shows the namespaces of the machine. */
-export function checkVolumes(flags: Flags): void {
-  for (const volume of flags.list("volume"))
-    if (!NETNS_MOUNT.test(volume)) throw new NotModelledError(`docker run --volume ${volume}`);
-}
+/** The volume that shows the namespaces of the machine. */
+export const NETNS_MOUNT = /^\/(?:var\/)?run\/docker\/netns(?:\/[^:]*)?:/;
 
 export class Foreground {
   private readonly ended = new WaitQueue();

@@ -173,7 +173,7 @@ function truthy(value: unknown): boolean {
 
 /** Words of an expression: strings, parenthesised parts, pipes and plain words. */
 function tokenize(text: string): string[] {
-  const tokens = text.match(/"(?:[^"\\]|\\.)*"?|`[^`]*`|\(|\)|\||[^\s()|]+/g) ?? [];
+  const tokens = text.match(/"(?:[^"\\]|\\.)*"?|`[^`]*`|\(|\)(?:\.[\w.]+)?|\||[^\s()|]+/g) ?? [];
   const out: string[] = [];
   for (let i = 0; i < tokens.length; i++) {
     if (tokens[i] !== "(") {
@@ -184,10 +184,12 @@ function tokenize(text: string): string[] {
     let j = i + 1;
     while (j < tokens.length && depth > 0) {
       if (tokens[j] === "(") depth++;
-      if (tokens[j] === ")") depth--;
+      if (tokens[j].startsWith(")")) depth--;
       j++;
     }
-    out.push(`(${tokens.slice(i + 1, j - 1).join(" ")})`);
+    if (depth > 0) fail("unclosed left paren");
+    // What stands behind it picks a field: `(index .Ports 0).HostPort`.
+    out.push(`(${tokens.slice(i + 1, j - 1).join(" ")}${tokens[j - 1]}`);
     i = j - 1;
   }
   return out;
@@ -220,7 +222,11 @@ function call(words: readonly string[], scope: Scope, piped: readonly unknown[])
 }
 
 function operand(word: string, scope: Scope): unknown {
-  if (word.startsWith("(")) return evaluate(word.slice(1, -1), scope);
+  if (word.startsWith("(")) {
+    const end = word.lastIndexOf(")");
+    const path = word.slice(end + 2).split(".");
+    return path.filter((part) => part !== "").reduce(field, evaluate(word.slice(1, end), scope));
+  }
   if (word.startsWith('"')) return unquoted(word);
   if (word.startsWith("`")) return word.slice(1, -1);
   if (/^-?\d+$/.test(word)) return Number(word);

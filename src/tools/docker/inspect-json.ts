@@ -1,9 +1,16 @@
 /** What docker inspect shows of services, networks and containers (api/types), as plain objects in Docker's field order. */
 import type { Container } from "../../swarm/container.ts";
-import type { PortConfig, ServiceObject, UpdateConfig } from "../../swarm/manager/objects.ts";
+import type {
+  Mount,
+  PortConfig,
+  ServiceObject,
+  TaskSpec,
+  UpdateConfig,
+} from "../../swarm/manager/objects.ts";
 import type { Endpoint, LocalNetwork } from "../../swarm/network/types.ts";
 import { formatCidr, formatIp4, formatMac } from "../../wire/address.ts";
 import type { DockerContext } from "./command.ts";
+import { hostAddresses } from "./displayable-ports.ts";
 import { rfc3339 } from "./human.ts";
 
 const macOf = (addr: number): string => formatMac(0x0242, addr);
@@ -28,8 +35,8 @@ function updateJson(config: UpdateConfig) {
   };
 }
 
-function specJson(spec: ServiceObject["spec"]) {
-  const { task } = spec;
+/** What every task of a service is made of; tasks show it too. */
+export function taskSpecJson(task: TaskSpec) {
   const optional = (name: string, list: readonly string[]) => (list.length === 0 ? {} : { [name]: list });
   const placement = {
     ...optional("Constraints", task.constraints),
@@ -39,38 +46,60 @@ function specJson(spec: ServiceObject["spec"]) {
     ...(task.maxReplicasPerNode === 0 ? {} : { MaxReplicas: task.maxReplicasPerNode }),
   };
   return {
+    ContainerSpec: {
+      Image: task.image,
+      ...(task.containerLabels.size === 0 ? {} : { Labels: Object.fromEntries(task.containerLabels) }),
+      ...optional("Command", task.command),
+      ...optional("Args", task.args),
+      ...(task.hostname === "" ? {} : { Hostname: task.hostname }),
+      ...optional("Env", task.env),
+      ...(task.mounts === undefined ? {} : { Mounts: task.mounts.map(mountJson) }),
+      Init: false,
+      StopGracePeriod: task.stopGraceNs,
+      DNSConfig: {},
+      Isolation: "default",
+    },
+    Resources: { Limits: limitsJson(task.limits), Reservations: {} },
+    RestartPolicy: {
+      Condition: task.restart.condition,
+      Delay: task.restart.delayNs,
+      MaxAttempts: task.restart.maxAttempts,
+    },
+    Placement: placement,
+    ...(task.networks.length === 0
+      ? {}
+      : { Networks: task.networks.map((id) => attachmentSpec(id, task.aliases?.get(id) ?? [])) }),
+    ForceUpdate: task.forceUpdate,
+    Runtime: "container",
+  };
+}
+
+function specJson(spec: ServiceObject["spec"]) {
+  return {
     Name: spec.name,
     Labels: Object.fromEntries(spec.labels),
-    TaskTemplate: {
-      ContainerSpec: {
-        Image: task.image,
-        ...(task.containerLabels.size === 0 ? {} : { Labels: Object.fromEntries(task.containerLabels) }),
-        ...optional("Command", task.command),
-        ...optional("Args", task.args),
-        ...(task.hostname === "" ? {} : { Hostname: task.hostname }),
-        ...optional("Env", task.env),
-        Init: false,
-        StopGracePeriod: task.stopGraceNs,
-        DNSConfig: {},
-        Isolation: "default",
-      },
-      Resources: { Limits: {}, Reservations: {} },
-      RestartPolicy: {
-        Condition: task.restart.condition,
-        Delay: task.restart.delayNs,
-        MaxAttempts: task.restart.maxAttempts,
-      },
-      Placement: placement,
-      ...(task.networks.length === 0 ? {} : { Networks: task.networks.map((Target) => ({ Target })) }),
-      ForceUpdate: task.forceUpdate,
-      Runtime: "container",
-    },
+    TaskTemplate: taskSpecJson(spec.task),
     Mode: spec.replicas === null ? { Global: {} } : { Replicated: { Replicas: spec.replicas } },
     UpdateConfig: updateJson(spec.update),
     RollbackConfig: updateJson(spec.rollback),
     EndpointSpec: endpointSpec(spec),
   };
 }
+
+const limitsJson = (limits: TaskSpec["limits"]) => ({
+  ...(limits === undefined || limits.nanoCpus === 0 ? {} : { NanoCPUs: limits.nanoCpus }),
+  ...(limits === undefined || limits.memoryBytes === 0 ? {} : { MemoryBytes: limits.memoryBytes }),
+});
+
+const mountJson = ({ type, source, target, readOnly }: Mount) => ({
+  Type: type,
+  ...(source === "" ? {} : { Source: source }),
+  Target: target,
+  ...(readOnly ? { ReadOnly: true } : {}),
+});
+
+const attachmentSpec = (Target: string, Aliases: readonly string[]) =>
+  Aliases.length === 0 ? { Target } : { Target, Aliases };
 
 function endpointSpec(spec: ServiceObject["spec"]) {
   return { Mode: spec.endpointMode, ...(spec.ports.length === 0 ? {} : { Ports: spec.ports.map(portJson) }) };
@@ -211,8 +240,26 @@ export function containerJson(container: Container) {
     RestartCount: 0,
     Driver: "overlay2",
     Platform: "linux",
+    HostConfig: {
+      NetworkMode: container.requests[0]?.target ?? "default",
+      PortBindings: bindingsJson(options),
+      AutoRemove: options.autoRemove,
+    },
+    Mounts: options.mounts.map(({ source, target, readOnly }) => ({
+      Type: "volume",
+      Name: source,
+      Source: `/var/lib/docker/volumes/${source}/_data`,
+      Destination: target,
+      Driver: "local",
+      Mode: "z",
+      RW: !readOnly,
+      Propagation: "",
+    })),
     Config: {
       Hostname: options.hostname || container.shortId,
+      ...(options.exposed.length === 0
+        ? {}
+        : { ExposedPorts: Object.fromEntries(options.exposed.map((name) => [name, {}])) }),
       Env: options.env,
       Cmd: options.command.length > 0 ? options.command : null,
       Image: options.image,
@@ -239,7 +286,37 @@ function stateJson(container: Container) {
   };
 }
 
-function networkSettings({ sandbox, mappedPorts }: Container) {
+/** Every port that is named, with its places on the host; null: it has none. A container that does not run has no ports. */
+function portsJson({ options, mappedPorts, sandbox }: Container) {
+  if (sandbox === null) return {};
+  const places = (name: string) =>
+    mappedPorts
+      .filter((port) => `${port.targetPort}/${port.protocol}` === name)
+      .flatMap((port) =>
+        hostAddresses(port).map((HostIp) => ({ HostIp, HostPort: String(port.publishedPort) })),
+      );
+  return Object.fromEntries(
+    options.exposed.map((name) => {
+      const found = places(name);
+      return [name, found.length === 0 ? null : found];
+    }),
+  );
+}
+
+/** What the user asked for, `--publish` by `--publish`. */
+function bindingsJson({ hostPorts }: Container["options"]) {
+  const bindings: Record<string, { HostIp: string; HostPort: string }[]> = {};
+  for (const { targetPort, protocol, publishedPort, publishedLast, hostIp } of hostPorts) {
+    const HostIp = hostIp === undefined ? "" : formatIp4(hostIp);
+    const range = publishedLast === undefined ? "" : `-${publishedLast}`;
+    const HostPort = publishedPort === 0 ? "" : `${publishedPort}${range}`;
+    (bindings[`${targetPort}/${protocol}`] ??= []).push({ HostIp, HostPort });
+  }
+  return bindings;
+}
+
+function networkSettings(container: Container) {
+  const { sandbox } = container;
   const endpoints = (sandbox?.endpoints ?? []).filter((endpoint) => !endpoint.isGatewayBridge);
   const bridge = endpoints.find((endpoint) => endpoint.network.name === "bridge");
   return {
@@ -248,12 +325,7 @@ function networkSettings({ sandbox, mappedPorts }: Container) {
     HairpinMode: false,
     LinkLocalIPv6Address: "",
     LinkLocalIPv6PrefixLen: 0,
-    Ports: Object.fromEntries(
-      mappedPorts.map((port) => [
-        `${port.targetPort}/${port.protocol}`,
-        [{ HostIp: "0.0.0.0", HostPort: String(port.publishedPort) }],
-      ]),
-    ),
+    Ports: portsJson(container),
     SandboxKey: sandbox?.key ?? "",
     SecondaryIPAddresses: null,
     SecondaryIPv6Addresses: null,

@@ -1,12 +1,15 @@
 /** docker inspect, container inspect, service inspect (cli/command/inspect). */
 
 import { RpcError } from "../../swarm/manager/control-api.ts";
-import type { ServiceObject } from "../../swarm/manager/objects.ts";
+import type { Mount, ServiceObject } from "../../swarm/manager/objects.ts";
 import type { ToolOutput } from "../tool.ts";
 import { type DockerCommand, type DockerContext, failed, inspectJson, ok } from "./command.ts";
 import type { Flags } from "./flags.ts";
 import { renderTemplate } from "./go-template.ts";
 import { containerJson, networkJson, serviceJson } from "./inspect-json.ts";
+import { taskJson } from "./inspect-task.ts";
+import { nodeJson } from "./node.ts";
+import { bytesSize } from "./resources.ts";
 
 /** Prints what was found, and an error line for what was not. */
 function output(found: readonly unknown[], stderr: string, flags: Flags): ToolOutput {
@@ -64,8 +67,25 @@ export const inspect = inspector("docker inspect", "object", (name, context) => 
   const network = context.engine.controller.findNetwork(name);
   if (network !== null) return networkJson(network, context, false);
   const service = findService(name, context);
-  return service === null ? null : serviceJson(service, context);
+  return service === null ? ofSwarm(name, context) : serviceJson(service, context);
 });
+
+/** A task by its id, or a node. */
+function ofSwarm(name: string, { engine }: DockerContext): unknown {
+  if (engine.role !== "manager") return null;
+  const control = engine.control();
+  const tasks = control.listTasks();
+  const found = tasks.filter(({ id }) => id.startsWith(name));
+  const task = tasks.find(({ id }) => id === name) ?? (found.length === 1 ? found[0] : undefined);
+  if (task !== undefined) return taskJson(task, control.listNetworks());
+  const { leaderId, managers } = control.info();
+  try {
+    return nodeJson(control.getNode(name), leaderId, managers);
+  } catch (error) {
+    if (!(error instanceof RpcError)) throw error;
+    return null;
+  }
+}
 
 export const serviceInspect: DockerCommand = {
   path: "docker service inspect",
@@ -96,6 +116,16 @@ export const serviceInspect: DockerCommand = {
     );
   },
 };
+
+function mountLines(mounts: readonly Mount[]): string[] {
+  const lines = mounts.flatMap(({ target, source, readOnly, type }) => [
+    ` Target:\t${target}`,
+    `  Source:\t${source}`,
+    `  ReadOnly:\t${readOnly}`,
+    `  Type:\t\t${type}`,
+  ]);
+  return lines.length === 0 ? [] : ["Mounts:", ...lines];
+}
 
 function pretty(service: ServiceObject, { engine }: DockerContext): string {
   const { spec } = service;
@@ -132,7 +162,13 @@ function pretty(service: ServiceObject, { engine }: DockerContext): string {
   lines.push("ContainerSpec:", ` Image:\t\t${task.image}`);
   if (task.args.length > 0) lines.push(` Args:\t\t${task.args.join(" ")} `);
   if (task.env.length > 0) lines.push(` Env:\t\t${task.env.join(" ")} `);
-  lines.push(" Init:\t\tfalse", "Resources:");
+  lines.push(" Init:\t\tfalse", ...mountLines(task.mounts ?? []), "Resources:");
+  if (task.limits !== undefined) {
+    const { nanoCpus, memoryBytes } = task.limits;
+    lines.push(" Limits:");
+    if (nanoCpus > 0) lines.push(`  CPU:\t\t${nanoCpus / 1e9}`);
+    if (memoryBytes > 0) lines.push(`  Memory:\t${bytesSize(memoryBytes)}`);
+  }
   if (names.length > 0) lines.push(`Networks: ${names.join(" ")} `);
   lines.push(`Endpoint Mode:\t${spec.endpointMode}`);
   if (service.ports.length > 0) lines.push("Ports:");

@@ -10,7 +10,7 @@ import type { Flags } from "./flags.ts";
 import { parseMoment, rfc3339Fixed } from "./human.ts";
 
 /** Options that docker logs and docker service logs share. */
-export const LOG_FLAGS = ["details", "follow,f", "since=", "tail,n=", "timestamps,t"] as const;
+export const LOG_FLAGS = ["follow,f", "since=", "tail,n=", "timestamps,t"] as const;
 
 /** What the options choose. */
 export interface LogChoice {
@@ -83,7 +83,7 @@ export const logs: DockerCommand = {
   path: "docker logs",
   usage: "[OPTIONS] CONTAINER",
   short: "Fetch the logs of a container",
-  flags: [...LOG_FLAGS, "until="],
+  flags: ["details", ...LOG_FLAGS, "until="],
   min: 1,
   max: 1,
   *run(flags, { engine, tool, now }): Co<ToolOutput> {

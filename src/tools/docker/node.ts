@@ -96,7 +96,7 @@ export const nodeInspect: DockerCommand = {
   },
 };
 
-function nodeJson(node: NodeObject, leaderId: string, managers: ReadonlyMap<string, string>) {
+export function nodeJson(node: NodeObject, leaderId: string, managers: ReadonlyMap<string, string>) {
   const addr = managers.get(node.id);
   return {
     ID: node.id,

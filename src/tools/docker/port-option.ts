@@ -15,26 +15,35 @@ export const badOption =
   (why) =>
     new UsageError(`invalid argument "${text}" for "${option}" flag: ${why}\n`, 125);
 
-/** `text` as the value of an option such as `-p, --publish`; the ports of a range one by one. Throws what `refuse` makes. */
+/**
+ * `text` as the value of an option such as `-p, --publish` of a service; the ports of a range one by one, addresses of the host
+ * left aside. Throws what `refuse` makes.
+ */
 export function parsePort(text: string, refuse: Refuse = badOption(text)): PortConfig[] {
-  return text.includes("=") ? [longPort(text, refuse)] : shortPorts(text, refuse);
+  return text.includes("=") ? [longPort(text, refuse)] : parseBinding(text, refuse).flatMap(everyPort);
 }
 
-/** `8080:80/udp`, `80`, `8080-8081:80-81`, an address of the host in front (ignored by services). */
-function shortPorts(text: string, refuse: Refuse): PortConfig[] {
+function everyPort({ hostIp: _, publishedLast = 0, ...port }: PortConfig): PortConfig[] {
+  const count = Math.max(publishedLast - port.publishedPort, 0) + 1;
+  return Array.from({ length: count }, (_, i) => ({ ...port, publishedPort: port.publishedPort + i }));
+}
+
+/** `8080:80/udp`, `80`, `8080-8081:80-81`, `8080-8089:80` (one of them), an address of the host in front. */
+export function parseBinding(text: string, refuse: Refuse): PortConfig[] {
   const [ports, protocol = "tcp"] = text.split("/");
   const parts = ports.split(":");
   const container = parts.at(-1)!;
   const host = parts.length > 1 ? parts.at(-2)! : "";
   const hostAddress = parts.slice(0, -2).join(":");
-  if (hostAddress !== "" && parseIp4(hostAddress) === null)
-    throw refuse(`Invalid ip address: ${hostAddress}`);
+  const hostIp = hostAddress === "" ? 0 : parseIp4(hostAddress);
+  if (hostIp === null) throw refuse(`Invalid ip address: ${hostAddress}`);
   if (container === "") throw refuse(`No port specified: ${text}<empty>`);
   const target = portRange(container);
   if (target === null) throw refuse(`Invalid containerPort: ${container}`);
   const published = host === "" ? null : portRange(host);
   if (published === null && host !== "") throw refuse(`Invalid hostPort: ${host}`);
-  if (published !== null && published.count !== target.count)
+  const chooses = published !== null && published.count > 1 && target.count === 1;
+  if (published !== null && !chooses && published.count !== target.count)
     throw refuse(`Invalid ranges specified for container and host Ports: ${container} and ${host}`);
   if (!PROTOCOLS.includes(protocol.toLowerCase())) throw refuse(`Invalid proto: ${protocol}`);
   return Array.from({ length: target.count }, (_, i) => ({
@@ -42,7 +51,26 @@ function shortPorts(text: string, refuse: Refuse): PortConfig[] {
     targetPort: target.first + i,
     publishedPort: published === null ? 0 : published.first + i,
     mode: "ingress" as const,
+    ...(hostIp === 0 ? {} : { hostIp }),
+    ...(chooses ? { publishedLast: published.first + published.count - 1 } : {}),
   }));
+}
+
+/** `80`, `80-89/udp`: what `--expose` names, one by one as `80/tcp`. */
+export function exposedPorts(text: string, refuse: Refuse): string[] {
+  if (text.includes(":")) throw refuse(`invalid port format for --expose: ${text}`);
+  const [ports, protocol = "tcp"] = text.split("/");
+  const range = portRange(ports);
+  if (range === null) {
+    const bad = ports.split("-").find((part) => !/^\d+$/.test(part) || Number(part) > MAX_PORT);
+    const why =
+      bad === undefined
+        ? `Invalid range specified for the Port: ${ports}`
+        : `strconv.ParseUint: parsing "${bad}": ${/^\d+$/.test(bad) ? "value out of range" : "invalid syntax"}`;
+    throw refuse(`invalid range format for --expose: ${ports}, error: ${why}`);
+  }
+  if (!PROTOCOLS.includes(protocol.toLowerCase())) throw refuse(`invalid proto: ${protocol}`);
+  return Array.from({ length: range.count }, (_, i) => `${range.first + i}/${protocol.toLowerCase()}`);
 }
 
 /** `80`, `80-89`; null when it is neither. */

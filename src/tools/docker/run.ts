@@ -2,19 +2,20 @@
 import { type Co, KilledError, sleep } from "../../host/process.ts";
 import type { Container } from "../../swarm/container.ts";
 import { DockerError } from "../../swarm/docker-error.ts";
-import { withTag } from "../../swarm/images.ts";
-import type { PortConfig } from "../../swarm/manager/objects.ts";
+import { type ImageSpec, startsServer, withTag } from "../../swarm/images.ts";
+import type { Mount, PortConfig, Protocol } from "../../swarm/manager/objects.ts";
 import { startPlain } from "../../swarm/plain-container.ts";
 import { UsageError } from "../../util/errors.ts";
 import type { ToolOutput } from "../tool.ts";
 import { type DockerCommand, type DockerContext, failed, labelMap, ok } from "./command.ts";
 import { START_NS } from "./container-life.ts";
 import type { Flags } from "./flags.ts";
-import { checkVolumes, Foreground } from "./foreground.ts";
+import { Foreground, NETNS_MOUNT } from "./foreground.ts";
 import { checkTold, LogReader } from "./logs.ts";
+import { parseMount, parseVolume } from "./mount-option.ts";
 import { randomName } from "./names.ts";
 import { networkRequest } from "./network-connect.ts";
-import { parsePort } from "./port-option.ts";
+import { exposedPorts, parseBinding } from "./port-option.ts";
 
 const FAILED = 125;
 const NOT_FOUND = 127;
@@ -33,12 +34,13 @@ const CREATE_FLAGS = [
   "restart=",
   "privileged",
   "volume,v=",
-  "mount=!",
+  "mount=",
   "link=!",
   "ip=",
   "network-alias=",
   "net-alias=",
-  "publish-all,P!",
+  "publish-all,P",
+  "expose=",
   "entrypoint=!",
 ] as const;
 
@@ -50,17 +52,55 @@ function refusal(verb: Verb, message: string): ToolOutput {
   return verb === "create" ? failed(text) : failed(`docker: ${text}.\nSee 'docker run --help'.`, FAILED);
 }
 
+const refuseWords =
+  (verb: Verb) =>
+  (why: string): UsageError =>
+    new UsageError(`docker: ${why}.\nSee 'docker ${verb} --help'.\n`, FAILED);
+
 /** The values of `--publish`, in the order of the ports' names; those with `=` as `published:target/protocol`. */
 function portsOf(flags: Flags, verb: Verb): PortConfig[] {
-  const refuse = (why: string): UsageError =>
-    new UsageError(`docker: ${why}.\nSee 'docker ${verb} --help'.\n`, FAILED);
-  const portName = ({ targetPort, protocol }: PortConfig): string => `${targetPort}/${protocol}`;
+  const refuse = refuseWords(verb);
   return flags
     .list("publish")
     .map((text) => (text.includes("=") ? shortForm(text, refuse) : text))
-    .flatMap((text) => parsePort(text, refuse))
+    .flatMap((text) => parseBinding(text, refuse))
     .map((port) => ({ ...port, mode: "host" as const }))
-    .sort((a, b) => (portName(a) < portName(b) ? -1 : 1));
+    .sort((a, b) => (portName(a) < portName(b) ? -1 : portName(a) > portName(b) ? 1 : 0));
+}
+
+const portName = ({ targetPort, protocol }: PortConfig): string => `${targetPort}/${protocol}`;
+
+/** The ports that the image and `--expose` name, and those that are published. */
+function exposedOf(flags: Flags, verb: Verb, spec: ImageSpec, published: readonly PortConfig[]): string[] {
+  const refuse = refuseWords(verb);
+  const named = flags.list("expose").flatMap((text) => exposedPorts(text, refuse));
+  return [...new Set([...spec.exposed, ...named, ...published.map(portName)])].sort();
+}
+
+/** Volumes; what shows the namespaces of the machine is there without. */
+function mountsOf(flags: Flags, verb: Verb): Mount[] {
+  return [
+    ...flags
+      .list("volume")
+      .filter((text) => !NETNS_MOUNT.test(text))
+      .map(parseVolume),
+    ...flags.list("mount").map((text) => parseMount(text, `docker ${verb}`)),
+  ];
+}
+
+/** With -P every port that is named and has no place gets one of the node's choice. */
+function withAll(exposed: readonly string[], published: readonly PortConfig[]): PortConfig[] {
+  const open = exposed.filter((name) => published.every((port) => portName(port) !== name));
+  const chosen = open.map((name) => {
+    const [target, protocol] = name.split("/");
+    return {
+      protocol: protocol as Protocol,
+      targetPort: Number(target),
+      publishedPort: 0,
+      mode: "host" as const,
+    };
+  });
+  return [...published, ...chosen];
 }
 
 function shortForm(text: string, refuse: (why: string) => UsageError): string {
@@ -77,14 +117,14 @@ function shortForm(text: string, refuse: (why: string) => UsageError): string {
 /** The container that the words describe, or what is said instead. */
 function createContainer(flags: Flags, { engine }: DockerContext, verb: Verb): Container | ToolOutput {
   const [image, ...command] = flags.args;
-  const hostPorts = portsOf(flags, verb);
+  const published = portsOf(flags, verb);
   const spec = engine.findImage(image);
   if (spec === null) {
     const denied = `pull access denied for ${image}, repository does not exist or may require 'docker login': denied: requested access to the resource is denied`;
     const output = refusal(verb, denied);
     return { ...output, stderr: `Unable to find image '${withTag(image)}' locally\n${output.stderr}` };
   }
-  checkVolumes(flags);
+  const exposed = exposedOf(flags, verb, spec, published);
   const request = networkRequest(flags, flags.get("network", flags.get("net", "bridge")));
   const name = flags.get("name", randomName(engine.prng));
   const taken = engine.findContainer(name);
@@ -93,6 +133,13 @@ function createContainer(flags: Flags, { engine }: DockerContext, verb: Verb): C
       verb,
       `Conflict. The container name "/${name}" is already in use by container "${taken.id}". You have to remove (or rename) that container to be able to reuse that name`,
     );
+  let mounts: Mount[];
+  try {
+    mounts = engine.volumes.settle(mountsOf(flags, verb));
+  } catch (error) {
+    if (!(error instanceof DockerError)) throw error;
+    return refusal(verb, error.message);
+  }
   const container = engine.createContainer({
     name,
     named: flags.has("name"),
@@ -103,7 +150,9 @@ function createContainer(flags: Flags, { engine }: DockerContext, verb: Verb): C
     hostname: flags.get("hostname"),
     labels: labelMap(flags.list("label")),
     nsName: name,
-    hostPorts,
+    hostPorts: flags.on("publish-all") ? withAll(exposed, published) : published,
+    exposed,
+    mounts,
     autoRemove: flags.on("rm"),
   });
   container.networkNames = [request.target];
@@ -139,7 +188,7 @@ export const run: DockerCommand = {
     if ("stdout" in container) return container;
     const { spec, command, autoRemove } = container.options;
     const detached = flags.on("detach");
-    const isServer = command.length === 0 && spec.http + spec.udpEcho > 0;
+    const isServer = startsServer(spec, command);
     if (!detached && isServer) checkTold(container.options.image, spec.quiet);
     const foreground = detached || isServer ? null : new Foreground();
     if (foreground !== null) container.attachedMain = () => foreground.main();

@@ -14,7 +14,9 @@ import { UsageError } from "../../util/errors.ts";
 import { labelMap } from "./command.ts";
 import { parseDuration } from "./flag-values.ts";
 import type { Flags } from "./flags.ts";
+import { parseMount } from "./mount-option.ts";
 import { parsePort } from "./port-option.ts";
+import { limitsOf } from "./resources.ts";
 
 const DEFAULT_GRACE_NS = 10_000_000_000;
 
@@ -44,8 +46,6 @@ export const SHARED_FLAGS = [
   "rollback-max-failure-ratio=",
   "rollback-order=",
   "hostname=",
-  "limit-cpu=!",
-  "limit-memory=!",
   "reserve-cpu=!",
   "reserve-memory=!",
   "health-cmd=!",
@@ -83,6 +83,25 @@ export function networkIds(
   });
 }
 
+/** `name=NETWORK,alias=NAME` of `--network`, by the ids of the networks. */
+function aliasesOf(words: readonly string[], ids: readonly string[]): Pick<TaskSpec, "aliases"> {
+  const all = words.map((word, i): [string, string[]] => [
+    ids[i],
+    word.split(",").flatMap((part) => (part.startsWith("alias=") ? [part.slice("alias=".length)] : [])),
+  ]);
+  const given = all.filter(([, aliases]) => aliases.length > 0);
+  return given.length === 0 ? {} : { aliases: new Map(given) };
+}
+
+function limitFlags(flags: Flags): Pick<TaskSpec, "limits"> {
+  const given = (name: string): string | undefined => (flags.has(name) ? flags.get(name) : undefined);
+  const limits = limitsOf(given("limit-cpu"), given("limit-memory"), (what, text, why) => {
+    const see = "See 'docker service create --help'.";
+    return new UsageError(`invalid argument "${text}" for "--limit-${what}" flag: ${why}\n${see}\n`, 125);
+  });
+  return limits === undefined ? {} : { limits };
+}
+
 /** The spec of `docker service create`; `name` when none was given. */
 export function createSpec(flags: Flags, name: string, networks: readonly string[]): ServiceSpec {
   const [image, ...args] = flags.args;
@@ -92,6 +111,7 @@ export function createSpec(flags: Flags, name: string, networks: readonly string
   const global = mode === "global";
   if (global && flags.has("replicas"))
     throw new UsageError("replicas can only be used with replicated or replicated-job mode", 1);
+  const mounts = flags.list("mount").map((text) => parseMount(text, "docker service create"));
   const task: TaskSpec = {
     image: withTag(image),
     command: flags.has("entrypoint") ? flags.get("entrypoint").split(/\s+/) : [],
@@ -102,6 +122,9 @@ export function createSpec(flags: Flags, name: string, networks: readonly string
     preferences: flags.list("placement-pref").map((text) => text.replace(/^spread=/, "")),
     maxReplicasPerNode: Number(flags.get("replicas-max-per-node", "0")),
     networks: byTarget(networks),
+    ...aliasesOf(flags.list("network"), networks),
+    ...(mounts.length === 0 ? {} : { mounts }),
+    ...limitFlags(flags),
     containerLabels: labelMap(flags.list("container-label")),
     stopGraceNs: flags.has("stop-grace-period")
       ? parseDuration(flags.get("stop-grace-period"), "stop-grace-period")
@@ -181,7 +204,39 @@ const TASK_FLAGS = [
   "restart-delay",
   "restart-max-attempts",
   "stop-grace-period",
+  "mount-add",
+  "mount-rm",
+  "limit-cpu",
+  "limit-memory",
 ];
+
+/** What else says something of the container's surroundings: names on new networks, mounts, limits. */
+function updatedSurroundings(
+  flags: Flags,
+  old: TaskSpec,
+  added: readonly string[],
+): Pick<TaskSpec, "aliases" | "mounts" | "limits"> {
+  const names = aliasesOf(flags.list("network-add"), added).aliases ?? [];
+  const aliases = new Map([...(old.aliases ?? []), ...names]);
+  const gone = flags.list("mount-rm");
+  const mounts = [
+    ...(old.mounts ?? []).filter(({ target }) => !gone.includes(target)),
+    ...flags.list("mount-add").map((text) => parseMount(text, "docker service update", "mount-add")),
+  ];
+  const { limits } = limitFlags(flags);
+  return {
+    ...(aliases.size === 0 ? {} : { aliases }),
+    ...(mounts.length === 0 ? { mounts: undefined } : { mounts }),
+    ...(limits === undefined
+      ? {}
+      : {
+          limits: {
+            nanoCpus: flags.has("limit-cpu") ? limits.nanoCpus : (old.limits?.nanoCpus ?? 0),
+            memoryBytes: flags.has("limit-memory") ? limits.memoryBytes : (old.limits?.memoryBytes ?? 0),
+          },
+        }),
+  };
+}
 
 function updatedTask(flags: Flags, old: TaskSpec, control: ControlApi, local: readonly string[]): TaskSpec {
   if (!TASK_FLAGS.some((name) => flags.has(name))) return old;
@@ -194,8 +249,10 @@ function updatedTask(flags: Flags, old: TaskSpec, control: ControlApi, local: re
   );
   const gone = networkIds(control, flags.list("network-rm"), local);
   const networks = old.networks.filter((id) => !gone.includes(id));
+  const added = networkIds(control, flags.list("network-add"), local);
   return {
     ...old,
+    ...updatedSurroundings(flags, old, added),
     image: flags.has("image") ? withTag(flags.get("image")) : old.image,
     args: flags.has("args")
       ? flags
@@ -209,7 +266,7 @@ function updatedTask(flags: Flags, old: TaskSpec, control: ControlApi, local: re
       ...old.constraints.filter((text) => !flags.list("constraint-rm").includes(text)),
       ...flags.list("constraint-add"),
     ],
-    networks: byTarget([...networks, ...networkIds(control, flags.list("network-add"), local)]),
+    networks: byTarget([...networks, ...added]),
     containerLabels: changedMap(
       old.containerLabels,
       flags.list("container-label-add"),

@@ -2,9 +2,10 @@
 import type { Co } from "../../host/process.ts";
 import { checkCommand } from "../../swarm/container.ts";
 import { DockerError } from "../../swarm/docker-error.ts";
+import type { ControlApi } from "../../swarm/manager/control-api.ts";
 import type { PortConfig, ServiceObject, TaskObject } from "../../swarm/manager/objects.ts";
 import { stateRank } from "../../swarm/manager/objects.ts";
-import { NotModelledError, UsageError } from "../../util/errors.ts";
+import { UsageError } from "../../util/errors.ts";
 import type { ToolOutput } from "../tool.ts";
 import {
   type DockerCommand,
@@ -13,6 +14,7 @@ import {
   failed,
   filterMap,
   forEachName,
+  hasLabel,
   ok,
   passes,
 } from "./command.ts";
@@ -24,7 +26,7 @@ import { type Column, naturalCompare, renderTable } from "./table.ts";
 import { taskTable } from "./task-table.ts";
 
 /** What the client says when no registry knows the image's digest. */
-function digestWarning(image: string): string {
+export function digestWarning(image: string): string {
   return (
     `image ${image} could not be accessed on a registry to record\nits digest. Each node will access ${image} independently,\n` +
     "possibly leading to different nodes running different\nversions of the image.\n\n"
@@ -65,7 +67,9 @@ export const serviceCreate: DockerCommand = {
     "constraint=",
     "placement-pref=",
     "entrypoint=",
-    "mount=!",
+    "mount=",
+    "limit-cpu=",
+    "limit-memory=",
     "secret=!",
     "config=!",
     "dns=!",
@@ -109,8 +113,10 @@ export const serviceUpdate: DockerCommand = {
     "network-rm=",
     "force",
     "rollback",
-    "mount-add=!",
-    "mount-rm=!",
+    "mount-add=",
+    "limit-cpu=",
+    "limit-memory=",
+    "mount-rm=",
     "secret-add=!",
     "config-add=!",
   ],
@@ -266,20 +272,25 @@ export const serviceLs: DockerCommand = {
   max: 0,
   run(flags, { engine }): ToolOutput {
     const control = engine.control();
-    const filters = filterMap(flags.list("filter"));
-    const services = control
-      .listServices()
-      .filter(
-        (service) =>
-          passes(filters, "name", (value) => service.spec.name.startsWith(value)) &&
-          passes(filters, "id", (value) => service.id.startsWith(value)) &&
-          passes(filters, "mode", (value) => (service.spec.replicas === null) === (value === "global")),
-      )
-      .sort((a, b) => naturalCompare(a.spec.name, b.spec.name));
-    const rows = services.map((service) => serviceRow(service, control.listTasks()));
-    return ok(renderTable(COLUMNS, SHOWN, rows, flags.get("format"), flags.on("quiet")));
+    return ok(serviceTable(control.listServices(), flags, control));
   },
 };
+
+/** The table of those that pass the filters. */
+export function serviceTable(services: readonly ServiceObject[], flags: Flags, control: ControlApi): string {
+  const filters = filterMap(flags.list("filter"));
+  const shown = services
+    .filter(
+      (service) =>
+        passes(filters, "name", (value) => service.spec.name.startsWith(value)) &&
+        passes(filters, "id", (value) => service.id.startsWith(value)) &&
+        passes(filters, "label", (value) => hasLabel(service.spec.labels, value)) &&
+        passes(filters, "mode", (value) => (service.spec.replicas === null) === (value === "global")),
+    )
+    .sort((a, b) => naturalCompare(a.spec.name, b.spec.name));
+  const rows = shown.map((service) => serviceRow(service, control.listTasks()));
+  return renderTable(COLUMNS, SHOWN, rows, flags.get("format"), flags.on("quiet"));
+}
 
 export const servicePs: DockerCommand = {
   path: "docker service ps",
@@ -306,27 +317,5 @@ export const servicePs: DockerCommand = {
       context,
     );
     return missing.length === 0 ? ok(text) : failed(missing.join("\n"), 1, text);
-  },
-};
-
-export const serviceLogs: DockerCommand = {
-  path: "docker service logs",
-  usage: "[OPTIONS] SERVICE|TASK",
-  short: "Fetch the logs of a service or task",
-  flags: [
-    "details",
-    "follow,f",
-    "no-resolve",
-    "no-task-ids",
-    "no-trunc",
-    "raw",
-    "since=",
-    "tail,n=",
-    "timestamps,t",
-  ],
-  min: 1,
-  max: 1,
-  run(): ToolOutput {
-    throw new NotModelledError("docker service logs: what a container prints is not kept");
   },
 };

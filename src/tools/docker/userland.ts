@@ -6,6 +6,7 @@ import type { Container } from "../../swarm/container.ts";
 import { engineOf } from "../../swarm/engine.ts";
 import { externalServers } from "../../swarm/network/resolver.ts";
 import type { Endpoint } from "../../swarm/network/types.ts";
+import { MountedFiles, mountedFolders } from "../../swarm/volumes.ts";
 import { formatIp4 } from "../../wire/address.ts";
 import { APPLETS } from "../busybox/applets.ts";
 import type { Userland } from "../tool.ts";
@@ -20,10 +21,11 @@ const LOCAL_HOSTS =
 
 const files = new WeakMap<Container, Map<string, string>>();
 
-function filesOf(container: Container): Map<string, string> {
+function filesOf(container: Container, machine: Machine): Map<string, string> {
   let own = files.get(container);
   if (own === undefined) {
-    own = new Map([["/etc/hostname", `${hostnameOf(container)}\n`]]);
+    own = new MountedFiles(mountedFolders(container.options.mounts, engineOf(machine)!.volumes));
+    own.set("/etc/hostname", `${hostnameOf(container)}\n`);
     files.set(container, own);
   }
   own.set(
@@ -65,7 +67,7 @@ export function userlandOf(container: Container, machine: Machine): Userland {
   return {
     tools: container.options.spec.busybox ? APPLETS : NO_TOOLS,
     resolver: resolverOf(container, machine),
-    files: filesOf(container),
+    files: filesOf(container, machine),
   };
 }
 

@@ -123,7 +123,8 @@ export class LinkImporter {
           this.ids.allows(i, link.link_netnsid, 0)
         )
           this.ids.set(i, link.link_netnsid, 0);
-      for (const [id, other] of this.ids.entries(i)) netnsSetId(ns, this.all[other].ns, id);
+      for (const [id, other] of this.ids.entries(i))
+        if (ns.peerNetns[id] !== this.all[other].ns) netnsSetId(ns, this.all[other].ns, id);
     });
   }
 

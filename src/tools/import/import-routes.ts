@@ -11,7 +11,7 @@ import { NUD_NOARP, NUD_PERMANENT } from "../../net/ipv4/neighbour.ts";
 import { NotModelledError } from "../../util/errors.ts";
 import { parseIp4, parseMac, prefixToMask } from "../../wire/address.ts";
 import { parseRoute } from "../ip/ip-route.ts";
-import { parseRule } from "../ip/ip-rule.ts";
+import { parseRule } from "../ip/rule-words.ts";
 import { SCOPES } from "../ip/words.ts";
 import { type ImportedNs, lineOf } from "./imported-ns.ts";
 import { type AddressJson, ip4Addresses, jsonList, kindOf } from "./link-json.ts";
@@ -129,7 +129,7 @@ export function importRoutes(at: ImportedNs, problems: Problems): void {
   for (const route of jsonList(section, values, problems)) {
     if (String(route.dst).includes(":") || at.leftOut.has(String(route.dev))) continue;
     problems.attempt(section.line, `${at.ns.name} route ${String(route.dst)}`, () => {
-      const spec = parseRoute(routeWords(route), at.ns, false);
+      const spec = parseRoute(routeWords(route), at.ns);
       const alias = [...left].find((one) => isThere(one, spec));
       if (alias === undefined) missing.push({ text: String(route.dst), spec });
       else left.delete(alias);

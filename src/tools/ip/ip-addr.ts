@@ -6,14 +6,18 @@ import {
   addressDel,
   addressesOf,
   addressFlush,
+  addressLife,
+  addressReplace,
 } from "../../net/ctl/address.ts";
 import { IFA_F_NOPREFIXROUTE, IFA_F_SECONDARY, type IfAddr } from "../../net/ipv4/in-device.ts";
 import { NotModelledError, SysError, UsageError } from "../../util/errors.ts";
 import { formatIp4, parseIp4, prefixToMask } from "../../wire/address.ts";
 import type { ToolContext, ToolOutput } from "../tool.ts";
+import { ADDRESS_HELP } from "./help-text.ts";
 import { type IpOptions, ipOutput } from "./ip-options.ts";
 import { type LinkFilter, linksOf, parseLinkFilter } from "./link-filter.ts";
 import { briefHead, linkJson, linkText, toJson } from "./link-format.ts";
+import { statsJson, statsText } from "./link-stats.ts";
 import { deviceNamed } from "./words.ts";
 
 const SCOPES: readonly (readonly [number, string])[] = [
@@ -35,7 +39,7 @@ export function ipAddr(argv: readonly string[], options: IpOptions, context: Too
     for (const dev of linksOf(context.ns, parseLinkFilter(rest, context.ns))) addressFlush(dev);
     return ipOutput("");
   }
-  if (command === "help") throw new NotModelledError("ip address help");
+  if (command === "help") return { stdout: "", stderr: ADDRESS_HELP, status: 255 };
   throw new UsageError(`Command "${command}" is unknown, try "ip address help".`, 255);
 }
 
@@ -77,19 +81,36 @@ function filterAddresses(dev: NetDevice, filter: LinkFilter): IfAddr[] {
 
 function addrText(dev: NetDevice, addresses: readonly IfAddr[], options: IpOptions): string {
   if (options.oneline)
-    return addresses.map((ifa) => `${dev.ifindex}: ${dev.name}    ${ifaText(ifa)}\\${LIFETIME}\n`).join("");
-  const lines = addresses.map((ifa) => `    ${ifaText(ifa)}\n${LIFETIME}\n`);
-  return linkText(dev, options, false) + lines.join("");
+    return addresses
+      .map((ifa) => `${dev.ifindex}: ${dev.name}    ${ifaText(dev, ifa)}\\${lifeText(dev, ifa)}\n`)
+      .join("");
+  const lines = addresses.map((ifa) => `    ${ifaText(dev, ifa)}\n${lifeText(dev, ifa)}\n`);
+  const stats = options.stats ? `${statsText(dev, "\n")}\n` : "";
+  return linkText(dev, options, false) + lines.join("") + stats;
 }
 
-const LIFETIME = "       valid_lft forever preferred_lft forever";
+function lifeText(dev: NetDevice, ifa: IfAddr): string {
+  const life = addressLife(dev, ifa);
+  const text = (seconds: number) => (Number.isFinite(seconds) ? `${seconds}sec` : "forever");
+  const { valid, preferred } = life ?? ENDLESS;
+  return `       valid_lft ${text(valid)} preferred_lft ${text(preferred)}`;
+}
+
+const ENDLESS = { valid: Number.POSITIVE_INFINITY, preferred: Number.POSITIVE_INFINITY };
 const FOREVER = 0xffffffff;
 
 function scopeName(scope: number): string {
   return SCOPES.find(([number]) => number === scope)?.[1] ?? String(scope);
 }
 
-function ifaText(ifa: IfAddr): string {
+/** Words and flags that say how long it lasts. */
+function lifeFlags(dev: NetDevice, ifa: IfAddr): string[] {
+  const life = addressLife(dev, ifa);
+  if (life === null) return [];
+  return life.preferred === 0 ? ["deprecated", "dynamic"] : ["dynamic"];
+}
+
+function ifaText(dev: NetDevice, ifa: IfAddr): string {
   let text = `inet ${formatIp4(ifa.local)}`;
   if (ifa.address !== ifa.local) text += ` peer ${formatIp4(ifa.address)}`;
   text += `/${ifa.prefixLen} `;
@@ -97,6 +118,7 @@ function ifaText(ifa: IfAddr): string {
   if (ifa.broadcast !== 0) text += `brd ${formatIp4(ifa.broadcast)} `;
   text += `scope ${scopeName(ifa.scope)} `;
   if ((ifa.flags & IFA_F_SECONDARY) !== 0) text += "secondary ";
+  for (const flag of lifeFlags(dev, ifa)) text += `${flag} `;
   if ((ifa.flags & IFA_F_NOPREFIXROUTE) !== 0) text += "noprefixroute ";
   return text + ifa.label;
 }
@@ -110,10 +132,18 @@ function addrJson(dev: NetDevice, addresses: readonly IfAddr[], options: IpOptio
     if (ifa.broadcast !== 0) out.broadcast = formatIp4(ifa.broadcast);
     out.scope = scopeName(ifa.scope);
     if ((ifa.flags & IFA_F_SECONDARY) !== 0) out.secondary = true;
+    for (const flag of lifeFlags(dev, ifa)) out[flag] = true;
     if ((ifa.flags & IFA_F_NOPREFIXROUTE) !== 0) out.noprefixroute = true;
-    return { ...out, label: ifa.label, valid_life_time: FOREVER, preferred_life_time: FOREVER };
+    const { valid, preferred } = addressLife(dev, ifa) ?? ENDLESS;
+    return {
+      ...out,
+      label: ifa.label,
+      valid_life_time: Math.min(valid, FOREVER),
+      preferred_life_time: Math.min(preferred, FOREVER),
+    };
   });
-  return { ...linkJson(dev, options, false), addr_info: info };
+  const stats = options.stats ? { stats64: statsJson(dev) } : {};
+  return { ...linkJson(dev, options, false), addr_info: info, ...stats };
 }
 
 type Change = "add" | "replace" | "del";
@@ -127,11 +157,8 @@ function changeAddress(argv: readonly string[], context: ToolContext, change: Ch
     addressDel(dev, spec.local, spec.prefixLen);
     return ipOutput("");
   }
-  try {
-    addressAdd(dev, spec);
-  } catch (error) {
-    if (change !== "replace" || !(error instanceof SysError) || error.code !== "EEXIST") throw error;
-  }
+  if (change === "replace") addressReplace(dev, spec);
+  else addressAdd(dev, spec);
   return ipOutput("");
 }
 
@@ -152,8 +179,12 @@ function parseRequest(argv: readonly string[]): { dev: string; spec: AddressSpec
       spec.peer = addr;
       spec.prefixLen = prefixLen;
     } else if (word === "nodad") continue;
-    else if (["valid_lft", "preferred_lft", "noprefixroute", "home", "anycast"].includes(word))
-      throw new NotModelledError(`ip address ${word}`);
+    else if (word === "valid_lft") {
+      spec.validSec = lifeWord(word, need(argv, ++i));
+      if (spec.validSec === 0) throw new UsageError("valid_lft is zero", 1);
+    } else if (word === "preferred_lft") spec.preferredSec = lifeWord(word, need(argv, ++i));
+    else if (word === "noprefixroute") spec.flags = IFA_F_NOPREFIXROUTE;
+    else if (["home", "anycast"].includes(word)) throw new NotModelledError(`ip address ${word}`);
     else {
       const { addr, prefixLen } = prefix(word === "local" ? need(argv, ++i) : word);
       if (seen) throw new UsageError(`Error: either "local" is duplicate, or "${word}" is a garbage.`, 255);
@@ -163,8 +194,17 @@ function parseRequest(argv: readonly string[]): { dev: string; spec: AddressSpec
     }
   }
   if (!seen && dev !== "") throw new SysError("EINVAL", dev);
+  const forever = Number.POSITIVE_INFINITY;
+  if ((spec.preferredSec ?? forever) > (spec.validSec ?? forever))
+    throw new UsageError("preferred_lft is greater than valid_lft", 1);
   if (broadcast !== "") spec.broadcast = broadcastOf(broadcast, spec);
   return { dev, spec };
+}
+
+function lifeWord(word: string, text: string): number {
+  if (text === "forever") return Number.POSITIVE_INFINITY;
+  if (!/^\d+$/.test(text)) throw new UsageError(`Error: argument "${text}" is wrong: ${word} value`, 255);
+  return Number(text);
 }
 
 function need(argv: readonly string[], i: number): string {

@@ -26,8 +26,10 @@ import {
 import { NotModelledError, SysError, UsageError } from "../../util/errors.ts";
 import { formatIp4, formatMac, parseMac, prefixToMask } from "../../wire/address.ts";
 import type { ToolContext, ToolOutput } from "../tool.ts";
+import { NEIGH_HELP } from "./help-text.ts";
 import { type IpOptions, ipOutput } from "./ip-options.ts";
 import { toJson } from "./link-format.ts";
+import { changeProxy, getProxy, showProxies } from "./neigh-proxy.ts";
 import { deviceNamed, ip4Word, isCommand, PROTOCOLS, type Prefix, prefixWord, Words } from "./words.ts";
 
 /** NTF_ROUTER */
@@ -48,6 +50,12 @@ const STATES: readonly (readonly [string, number])[] = [
 export function ipNeigh(argv: readonly string[], options: IpOptions, context: ToolContext): ToolOutput {
   const [command = "show", ...rest] = argv;
   const { ns } = context;
+  if (rest.includes("proxy")) {
+    if (isCommand(command, "show", "list", "lst")) return showProxies(rest, options, ns);
+    if (isCommand(command, "get")) return getProxy(rest, ns);
+    if (isCommand(command, "add", "replace", "delete"))
+      return changeProxy(rest, ns, !isCommand(command, "delete"));
+  }
   if (isCommand(command, "show", "list", "lst")) return showNeighbours(rest, options, ns);
   if (isCommand(command, "add")) return change(rest, ns, neighbourAdd);
   if (isCommand(command, "change", "chg")) return change(rest, ns, neighbourChange);
@@ -59,7 +67,7 @@ export function ipNeigh(argv: readonly string[], options: IpOptions, context: To
   }
   if (isCommand(command, "get")) return getNeighbour(rest, options, ns);
   if (isCommand(command, "flush")) return flushNeighbours(rest, options, ns);
-  if (command === "help") throw new NotModelledError("ip neigh help");
+  if (isCommand(command, "help")) return { stdout: "", stderr: NEIGH_HELP, status: 255 };
   throw new UsageError(`Command "${command}" is unknown, try "ip neigh help".`, 255);
 }
 
@@ -89,7 +97,7 @@ function parseFilter(argv: readonly string[], ns: NetNs): NeighFilter {
 function stateWord(word: string): number {
   if (word === "all") return 0xffff;
   if (word === "none") return 0x10000;
-  const found = STATES.find(([name]) => name.toLowerCase() === word);
+  const found = STATES.find(([name]) => name.toLowerCase().startsWith(word));
   if (found === undefined) throw new UsageError(`Error: argument "${word}" is wrong: nud state is bad`, 255);
   return found[1];
 }
@@ -201,11 +209,18 @@ function change(argv: readonly string[], ns: NetNs, apply: Change): ToolOutput {
 }
 
 function getNeighbour(argv: readonly string[], options: IpOptions, ns: NetNs): ToolOutput {
-  const entry = parseEntry(argv, ns);
-  const found = neighbourDump(ns).find((n) => n.dev === entry.dev && n.ip === entry.ip);
-  if (found === undefined) throw new SysError("ENOENT");
+  const words = new Words(argv);
+  let dev: NetDevice | null = null;
+  let ip: number | null = null;
+  while (!words.done) {
+    const word = words.next();
+    if (word === "dev") dev = deviceNamed(ns, words.next());
+    else ip = ip4Word(word === "to" ? words.next() : word);
+  }
+  if (dev === null || ip === null) throw new UsageError("Device and address are required arguments.", 255);
+  const found = neighbourDump(ns).find((n) => n.dev === dev && n.ip === ip);
+  if (found === undefined) throw new SysError("ENOENT", "Error: Neighbour entry not found.");
   const filter: NeighFilter = { dev: null, prefix: null, states: 0xffff, unused: false };
-  if (options.json) return ipOutput(`${toJson([neighJson(found, filter, options)])}\n`);
   return ipOutput(neighText(found, filter, options));
 }
 

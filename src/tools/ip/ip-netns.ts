@@ -1,6 +1,7 @@
 /** `ip netns`: list, add, delete, exec (iproute2 6.1 ip/ipnetns.c). Named namespaces are those below /run/netns. */
 import type { Co } from "../../host/process.ts";
 import type { NetNs } from "../../net/core/net-ns.ts";
+import { netnsSetId } from "../../net/ctl/netns.ts";
 import { NotModelledError, UsageError } from "../../util/errors.ts";
 import type { ToolContext, ToolOutput } from "../tool.ts";
 import { type IpOptions, ipOutput } from "./ip-options.ts";
@@ -68,10 +69,22 @@ export function ipNetns(
     const name = netnsName(process.ns);
     return ipOutput(name === null ? "" : `${name}\n`);
   }
-  if (["set", "attach", "monitor", "list-id", "help"].includes(command)) {
+  if (command === "set") return setId(rest, context);
+  if (["attach", "monitor", "list-id", "help"].includes(command)) {
     throw new NotModelledError(`ip netns ${command}`);
   }
   throw new UsageError(`Command "${command}" is unknown, try "ip netns help".`, 255);
+}
+
+/** Gives a namespace the id under which this one knows it; `auto`: the lowest free one (RTM_NEWNSID). */
+function setId(words: readonly string[], context: ToolContext): ToolOutput {
+  const name = nameOf(words);
+  if (words.length === 1) throw new UsageError("No nsid specified", 255);
+  const [, text] = words;
+  if (text !== "auto" && !/^\d+$/.test(text))
+    throw new UsageError(`Error: argument "${text}" is wrong: Invalid "netnsid" value`, 255);
+  netnsSetId(context.ns, namedNetns(context, name), text === "auto" ? null : Number(text));
+  return ipOutput("");
 }
 
 function nameOf(words: readonly string[]): string {

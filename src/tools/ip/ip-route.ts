@@ -9,16 +9,20 @@ import {
   routeDump,
   routeFlush,
   routeFlushCache,
-  routeGet,
 } from "../../net/ctl/route.ts";
+import { type RouteQuery, routeGet, routeMatch, TO_ANYWHERE } from "../../net/ctl/route-get.ts";
 import type { FibInsertMode } from "../../net/ipv4/fib-table.ts";
-import { NotModelledError, UsageError } from "../../util/errors.ts";
+import { ipv4Of } from "../../net/ipv4/ipv4-net.ts";
+import { NotModelledError, SysError, UsageError } from "../../util/errors.ts";
 import { formatIp4 } from "../../wire/address.ts";
 import type { ToolContext, ToolOutput } from "../tool.ts";
+import { ROUTE_HELP } from "./help-text.ts";
 import { type IpOptions, ipOutput } from "./ip-options.ts";
 import { toJson } from "./link-format.ts";
 import { parseRouteFilter, type RouteFilter, routeMatches } from "./route-filter.ts";
 import { getJson, getText, routeJson, routeText } from "./route-format.ts";
+import { parseNexthops } from "./route-nexthop.ts";
+import { ipProtoWord } from "./rule-words.ts";
 import {
   deviceNamed,
   ip4Word,
@@ -31,6 +35,8 @@ import {
   TABLES,
   Words,
 } from "./words.ts";
+
+const ROUTE_USAGE: ToolOutput = { stdout: "", stderr: ROUTE_HELP, status: 255 };
 
 const MODES: readonly (readonly [string, FibInsertMode])[] = [
   ["add", "exclusive"],
@@ -45,19 +51,21 @@ const MODES: readonly (readonly [string, FibInsertMode])[] = [
 export function ipRoute(argv: readonly string[], options: IpOptions, context: ToolContext): ToolOutput {
   const [command = "show", ...rest] = argv;
   if (isCommand(command, "show", "list", "lst")) return showRoutes(rest, options, context.ns);
+  if (options.family === 6 && !isCommand(command, "help"))
+    throw new NotModelledError(`ip -6 route ${command}`);
   if (isCommand(command, "get")) return getRoute(rest, options, context.ns);
   for (const [name, mode] of MODES) {
     if (!name.startsWith(command) || command === "") continue;
-    routeAdd(context.ns, parseRoute(rest, context.ns, false), mode);
+    routeAdd(context.ns, parseRoute(rest, context.ns), mode);
     return ipOutput("");
   }
   if (isCommand(command, "delete")) {
-    routeDel(context.ns, parseRoute(rest, context.ns, true));
+    routeDel(context.ns, parseRoute(rest, context.ns));
     return ipOutput("");
   }
   if (isCommand(command, "flush")) return flushRoutes(rest, options, context.ns);
-  if (["help", "save", "restore", "showdump"].includes(command))
-    throw new NotModelledError(`ip route ${command}`);
+  if (isCommand(command, "help")) return ROUTE_USAGE;
+  if (["save", "restore", "showdump"].includes(command)) throw new NotModelledError(`ip route ${command}`);
   throw new UsageError(`Command "${command}" is unknown, try "ip route help".`, 255);
 }
 
@@ -92,28 +100,63 @@ function cacheText(ns: NetNs, options: IpOptions): string {
     .join("");
 }
 
+type QueryDraft = { -readonly [K in keyof RouteQuery]: RouteQuery[K] };
+
 function getRoute(argv: readonly string[], options: IpOptions, ns: NetNs): ToolOutput {
+  if (argv[0] === "help") return ROUTE_USAGE;
   const words = new Words(argv);
-  let daddr: number | null = null;
-  let from = 0;
-  let oif = 0;
-  let mark = 0;
+  const query: QueryDraft = { ...TO_ANYWHERE };
+  let named = false;
+  let fibMatch = false;
   while (!words.done) {
     const word = words.next();
-    if (word === "from") from = ip4Word(words.next());
-    else if (word === "oif" || word === "dev") oif = deviceNamed(ns, words.next()).ifindex;
-    else if (word === "mark") mark = numberWord(words.next(), 'Invalid "mark" value') | 0;
-    else if (word === "uid") words.next();
-    else if (
-      ["iif", "tos", "vrf", "ipproto", "sport", "dport", "fibmatch", "connected", "notify"].includes(word)
-    ) {
+    if (takeQueryWord(query, word, words, ns)) continue;
+    if (word === "fibmatch") fibMatch = true;
+    else if (["vrf", "connected", "notify", "via"].includes(word))
       throw new NotModelledError(`ip route get ${word}`);
-    } else daddr = prefixWord(word === "to" ? words.next() : word).addr;
+    else {
+      query.daddr = prefixWord(word === "to" ? words.next() : word).addr;
+      named = true;
+    }
   }
-  if (daddr === null) throw new UsageError("need at least a destination address", 255);
-  const answer = routeGet(ns, daddr, from, oif, mark);
-  const query = { daddr, from, mark };
+  if (!named) throw new UsageError("need at least a destination address", 255);
+  if (query.proto !== 0 && !GET_PROTOS.includes(query.proto))
+    throw new SysError("EOPNOTSUPP", "Error: Unsupported ip proto.");
+  if (fibMatch) {
+    const found = routeMatch(ns, query);
+    // While nobody changed the rules, the kernel finds all in one table.
+    const filter = parseRouteFilter(ipv4Of(ns).rules.custom ? ["table", "all"] : [], ns);
+    if (options.json) return ipOutput(`${toJson([routeJson(found, filter, options)])}\n`);
+    return ipOutput(routeText(found, filter, options));
+  }
+  const answer = routeGet(ns, query);
   return ipOutput(options.json ? `${toJson([getJson(answer, query)])}\n` : getText(answer, query, options));
+}
+
+/** ICMP, TCP, UDP. */
+const GET_PROTOS: readonly number[] = [1, 6, 17];
+
+function takeQueryWord(query: QueryDraft, word: string, words: Words, ns: NetNs): boolean {
+  if (word === "from") query.saddr = prefixWord(words.next(), "inet").addr;
+  else if (word === "oif" || word === "dev") query.oif = deviceNamed(ns, words.next()).ifindex;
+  else if (word === "iif") query.iif = deviceNamed(ns, words.next());
+  else if (word === "mark") query.mark = numberWord(words.next(), 'Invalid "mark" value') | 0;
+  else if (word === "tos" || word === "dsfield")
+    query.tos = numberWord(words.next(), "TOS value is invalid\n");
+  else if (word === "uid") query.uid = numberWord(words.next(), "invalid UID");
+  else if (word === "ipproto") query.proto = ipProtoWord(words.next());
+  else if (word === "sport") query.sport = portWord(words.next(), "sport");
+  else if (word === "dport") query.dport = portWord(words.next(), "dport");
+  else return false;
+  return true;
+}
+
+/** A port of `ip route get`. */
+function portWord(text: string, what: string): number {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port > 0xffff)
+    throw new UsageError(`Error: argument "${text}" is wrong: invalid ${what}\n`, 255);
+  return port;
 }
 
 function flushRoutes(argv: readonly string[], options: IpOptions, ns: NetNs): ToolOutput {
@@ -131,8 +174,8 @@ function flushRoutes(argv: readonly string[], options: IpOptions, ns: NetNs): To
 
 type Draft = { -readonly [K in keyof RouteSpec]: RouteSpec[K] };
 
-/** The words of a route; a deletion says nothing of what it leaves out. */
-export function parseRoute(argv: readonly string[], ns: NetNs, deleting: boolean): RouteSpec {
+/** The words of a route; what is left out is absent. */
+export function parseRoute(argv: readonly string[], ns: NetNs): RouteSpec {
   const words = new Words(argv);
   const draft: Draft = { dst: 0, dstLen: 0 };
   let named = false;
@@ -144,8 +187,7 @@ export function parseRoute(argv: readonly string[], ns: NetNs, deleting: boolean
     }
     named = takeDestination(draft, word === "to" ? words.next() : word);
   }
-  if (!named && argv.length === 0) throw new NotModelledError("ip route help");
-  if (deleting && draft.type === undefined) return draft;
+  if (!named && argv.length === 0) throw new UsageError(ROUTE_HELP.trimEnd(), 255);
   return draft;
 }
 
@@ -177,14 +219,25 @@ function takeOption(draft: Draft, word: string, words: Words, ns: NetNs): boolea
   else if (word === "onlink") draft.onlink = true;
   else if (word === "mtu") {
     const next = words.next();
-    draft.mtu = numberWord(next === "lock" ? words.next() : next, '"mtu" value is invalid');
-  } else if (NOT_MODELLED.has(word)) throw new NotModelledError(`ip route: ${word}`);
+    draft.mtuLocked = next === "lock";
+    draft.mtu = numberWord(draft.mtuLocked ? words.next() : next, '"mtu" value is invalid');
+  } else if (word === "nhid") draft.nhId = numberWord(words.next(), '"id" value is invalid');
+  else if (word === "nexthop") {
+    draft.paths = parseNexthops(words, ns);
+  } else if (word === "congctl") congestionControl(words);
+  else if (NOT_MODELLED.has(word)) throw new NotModelledError(`ip route: ${word}`);
   else return false;
   return true;
 }
 
+/** One that the kernel has none of is refused; another one than the socket's is not modelled for a route. */
+function congestionControl(words: Words): void {
+  const next = words.next();
+  const name = next === "lock" ? words.next() : next;
+  if (name === "cubic" || name === "reno") throw new NotModelledError(`ip route: congctl ${name}`);
+  throw new SysError("EINVAL", "Error: Unknown tcp congestion algorithm.");
+}
+
 const NOT_MODELLED = new Set(
-  "nexthop nhid encap weight advmss rtt rttvar window cwnd initcwnd initrwnd hoplimit realms features quickack".split(
-    " ",
-  ),
+  "encap weight advmss rtt rttvar window cwnd initcwnd initrwnd hoplimit realms features quickack".split(" "),
 );

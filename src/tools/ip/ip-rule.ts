@@ -1,12 +1,16 @@
 /** `ip rule`: show, add, del, flush (iproute2 6.1 ip/iprule.c). */
-import { type RuleSpec, ruleAdd, ruleDel, ruleDump } from "../../net/ctl/rule.ts";
-import type { FibRule, FibRuleAction } from "../../net/ipv4/fib-rules.ts";
+import type { NetNs } from "../../net/core/net-ns.ts";
+import { ruleAdd, ruleDel, ruleDump } from "../../net/ctl/rule.ts";
+import { type FibRule, UID_MAX } from "../../net/ipv4/fib-rules.ts";
+import { protocolName } from "../../net/netfilter/words/names.ts";
 import { NotModelledError, UsageError } from "../../util/errors.ts";
 import { formatIp4 } from "../../wire/address.ts";
 import type { ToolContext, ToolOutput } from "../tool.ts";
+import { RULE_HELP } from "./help-text.ts";
 import { type IpOptions, ipOutput } from "./ip-options.ts";
 import { toJson } from "./link-format.ts";
-import { isCommand, numberWord, PROTOCOLS, prefixWord, TABLES, Words } from "./words.ts";
+import { parseRule, ruleShown } from "./rule-words.ts";
+import { isCommand, PROTOCOLS, TABLES } from "./words.ts";
 
 const RTPROT_KERNEL = 2;
 
@@ -15,11 +19,13 @@ export function ipRule(argv: readonly string[], options: IpOptions, context: Too
   const [command = "show", ...rest] = argv;
   const { ns } = context;
   if (isCommand(command, "show", "list", "lst")) {
-    if (rest.length > 0) throw new NotModelledError(`ip rule show ${rest.join(" ")}`);
-    const rules = options.family === 6 ? [] : ruleDump(ns);
-    if (options.json) return ipOutput(`${toJson(rules.map((rule) => ruleJson(rule, options)))}\n`);
-    return ipOutput(rules.map((rule) => ruleText(rule, options)).join(""));
+    const wanted = parseRule(rest);
+    const rules = options.family === 6 ? [] : ruleDump(ns).filter((rule) => ruleShown(rule, wanted));
+    if (options.json) return ipOutput(`${toJson(rules.map((rule) => ruleJson(ns, rule, options)))}\n`);
+    return ipOutput(rules.map((rule) => ruleText(ns, rule, options)).join(""));
   }
+  if (options.family === 6 && !isCommand(command, "help"))
+    throw new NotModelledError(`ip -6 rule ${command}`);
   if (isCommand(command, "add")) {
     ruleAdd(ns, { protocol: 0, ...parseRule(rest) });
     return ipOutput("");
@@ -32,7 +38,8 @@ export function ipRule(argv: readonly string[], options: IpOptions, context: Too
     for (const rule of [...ruleDump(ns)]) if (rule.priority !== 0) ruleDel(ns, { priority: rule.priority });
     return ipOutput("");
   }
-  if (["help", "save", "restore"].includes(command)) throw new NotModelledError(`ip rule ${command}`);
+  if (isCommand(command, "help")) return { stdout: "", stderr: RULE_HELP, status: 255 };
+  if (["save", "restore"].includes(command)) throw new NotModelledError(`ip rule ${command}`);
   throw new UsageError(`Command "${command}" is unknown, try "ip rule help".`, 255);
 }
 
@@ -44,7 +51,36 @@ function hex(value: number): string {
   return `0x${(value >>> 0).toString(16)}`;
 }
 
-function ruleText(rule: FibRule, options: IpOptions): string {
+/** `1000-2000`, or the one number. */
+function rangeText(low: number, high: number): string {
+  return low === high ? String(low) : `${low}-${high}`;
+}
+
+function hasUids({ uidMin, uidMax }: FibRule): boolean {
+  return uidMin !== 0 || uidMax !== UID_MAX;
+}
+
+function transportText({ ipProto, sportMin, sportMax, dportMin, dportMax }: FibRule): string {
+  let text = "";
+  if (ipProto !== 0) text += ` ipproto ${protocolName(ipProto)}`;
+  if (sportMin !== 0) text += ` sport ${rangeText(sportMin, sportMax)}`;
+  if (dportMin !== 0) text += ` dport ${rangeText(dportMin, dportMax)}`;
+  return text;
+}
+
+/** What is done with the packets. */
+function actionText(ns: NetNs, { action, target, table }: FibRule): string {
+  if (action === "lookup") return ` lookup ${TABLES.text(table)}`;
+  if (action !== "goto") return ` ${action}`;
+  return ` goto ${target}${isThere(ns, target) ? "" : " [unresolved]"}`;
+}
+
+function isThere(ns: NetNs, priority: number): boolean {
+  return ruleDump(ns).some((rule) => rule.priority === priority);
+}
+
+function ruleText(ns: NetNs, rule: FibRule, options: IpOptions): string {
+  const detached = (name: string) => (ns.device(name) === undefined ? " [detached]" : "");
   let text = `${rule.priority}:\t`;
   if (rule.invert) text += "not ";
   text += `from ${rule.srcLen === 0 ? "all" : prefixText(rule.src, rule.srcLen)}`;
@@ -53,10 +89,10 @@ function ruleText(rule: FibRule, options: IpOptions): string {
   if (rule.fwmask !== 0) {
     text += ` fwmark ${hex(rule.fwmark)}${rule.fwmask === -1 ? "" : `/${hex(rule.fwmask)}`}`;
   }
-  if (rule.iif !== "") text += ` iif ${rule.iif}`;
-  if (rule.oif !== "") text += ` oif ${rule.oif}`;
-  if (rule.action !== "lookup") text += ` ${rule.action}`;
-  else text += ` lookup ${TABLES.text(rule.table)}`;
+  if (rule.iif !== "") text += ` iif ${rule.iif}${detached(rule.iif)}`;
+  if (rule.oif !== "") text += ` oif ${rule.oif}${detached(rule.oif)}`;
+  if (hasUids(rule)) text += ` uidrange ${rule.uidMin}-${rule.uidMax}`;
+  text += transportText(rule) + actionText(ns, rule);
   if (rule.suppressPrefixLen >= 0) text += ` suppress_prefixlength ${rule.suppressPrefixLen}`;
   if (options.details || (rule.protocol !== RTPROT_KERNEL && rule.protocol !== 0)) {
     text += ` proto ${PROTOCOLS.text(rule.protocol)}`;
@@ -64,7 +100,15 @@ function ruleText(rule: FibRule, options: IpOptions): string {
   return `${text}\n`;
 }
 
-function ruleJson(rule: FibRule, options: IpOptions): Record<string, unknown> {
+function portJson(out: Record<string, unknown>, name: string, low: number, high: number): void {
+  if (low !== 0 && low === high) out[name] = low;
+  else if (low !== 0) {
+    out[`${name}_start`] = low;
+    out[`${name}_end`] = high;
+  }
+}
+
+function ruleJson(ns: NetNs, rule: FibRule, options: IpOptions): Record<string, unknown> {
   const out: Record<string, unknown> = { priority: rule.priority };
   if (rule.invert) out.not = null;
   out.src = rule.srcLen === 0 ? "all" : formatIp4(rule.src);
@@ -75,59 +119,25 @@ function ruleJson(rule: FibRule, options: IpOptions): Record<string, unknown> {
   if (rule.fwmask !== 0) out.fwmark = hex(rule.fwmark);
   if (rule.fwmask !== 0 && rule.fwmask !== -1) out.fwmask = hex(rule.fwmask);
   if (rule.iif !== "") out.iif = rule.iif;
+  if (rule.iif !== "" && ns.device(rule.iif) === undefined) out.iif_detached = null;
   if (rule.oif !== "") out.oif = rule.oif;
+  if (rule.oif !== "" && ns.device(rule.oif) === undefined) out.oif_detached = null;
+  if (hasUids(rule)) {
+    out.uid_start = rule.uidMin;
+    out.uid_end = rule.uidMax;
+  }
+  if (rule.ipProto !== 0) out.ipproto = protocolName(rule.ipProto);
+  portJson(out, "sport", rule.sportMin, rule.sportMax);
+  portJson(out, "dport", rule.dportMin, rule.dportMax);
   if (rule.action === "lookup") out.table = TABLES.text(rule.table);
-  else out.action = rule.action;
+  else if (rule.action === "nop") out.nop = null;
+  else if (rule.action === "goto") {
+    out.goto = rule.target;
+    if (!isThere(ns, rule.target)) out.unresolved = null;
+  } else out.action = rule.action;
   if (rule.suppressPrefixLen >= 0) out.suppress_prefixlen = rule.suppressPrefixLen;
   if (options.details || (rule.protocol !== RTPROT_KERNEL && rule.protocol !== 0)) {
     out.protocol = PROTOCOLS.text(rule.protocol);
   }
   return out;
-}
-
-type Draft = { -readonly [K in keyof RuleSpec]: RuleSpec[K] };
-
-/** The words of a rule. */
-export function parseRule(argv: readonly string[]): RuleSpec {
-  const words = new Words(argv);
-  const draft: Draft = {};
-  while (!words.done) takeWord(draft, words.next(), words);
-  return draft;
-}
-
-const ACTIONS: readonly FibRuleAction[] = ["blackhole", "unreachable", "prohibit"];
-
-function takeWord(draft: Draft, word: string, words: Words): void {
-  if (word === "not") draft.invert = true;
-  else if (word === "from" || word === "to") takePrefix(draft, word, words.next());
-  else if (["priority", "preference", "order", "pref", "prio"].includes(word)) {
-    draft.priority = numberWord(words.next(), "preference value is invalid");
-  } else if (word === "fwmark") takeMark(draft, words.next());
-  else if (word === "tos" || word === "dsfield") draft.tos = numberWord(words.next(), "TOS value is invalid");
-  else if (word === "iif" || word === "dev") draft.iif = words.next();
-  else if (word === "oif") draft.oif = words.next();
-  else if (word === "table" || word === "lookup") draft.table = TABLES.parse(words.next());
-  else if (word === "suppress_prefixlength" || word === "sup_pl") {
-    draft.suppressPrefixLen = numberWord(words.next(), "suppress_prefixlength value is invalid");
-  } else if (word === "protocol" || word === "proto") draft.protocol = PROTOCOLS.parse(words.next());
-  else if (ACTIONS.includes(word as FibRuleAction)) draft.action = word as FibRuleAction;
-  else if (word === "type") takeWord(draft, words.next(), words);
-  else throw new NotModelledError(`ip rule: ${word}`);
-}
-
-function takePrefix(draft: Draft, word: string, text: string): void {
-  const prefix = prefixWord(text);
-  if (word === "from") {
-    draft.src = prefix.addr;
-    draft.srcLen = prefix.len;
-  } else {
-    draft.dst = prefix.addr;
-    draft.dstLen = prefix.len;
-  }
-}
-
-function takeMark(draft: Draft, text: string): void {
-  const [mark, mask] = text.split("/");
-  draft.fwmark = numberWord(mark, "fwmark value is invalid") | 0;
-  draft.fwmask = mask === undefined ? -1 : numberWord(mask, "fwmask value is invalid") | 0;
 }

@@ -2,10 +2,12 @@
 import type { Co } from "../../host/process.ts";
 import { NotModelledError, SysError, strerror, UsageError } from "../../util/errors.ts";
 import { contextIn, type Tool, type ToolContext, type ToolOutput } from "../tool.ts";
+import { runBatch } from "./batch.ts";
 import { ipAddr } from "./ip-addr.ts";
 import { ipLink } from "./ip-link.ts";
 import { ipNeigh } from "./ip-neigh.ts";
 import { ipNetns, namedNetns } from "./ip-netns.ts";
+import { ipNexthop } from "./ip-nexthop.ts";
 import { type IpOptions, ipOutput } from "./ip-options.ts";
 import { ipRoute } from "./ip-route.ts";
 import { ipRule } from "./ip-rule.ts";
@@ -45,7 +47,7 @@ const OBJECTS: readonly (readonly [string, Handler])[] = [
   ["netns", ipNetns],
   ["netconf", notModelled("netconf")],
   ["vrf", notModelled("vrf")],
-  ["nexthop", notModelled("nexthop")],
+  ["nexthop", ipNexthop],
   ["stats", notModelled("stats")],
   ["help", notModelled("help")],
 ];
@@ -57,6 +59,9 @@ export interface IpArgs {
   /** `-n NS`, "" when not given. */
   readonly netns: string;
   readonly version: boolean;
+  /** The file whose lines are run, "" for none. */
+  readonly batch: string;
+  readonly force: boolean;
 }
 
 type Draft = { -readonly [K in keyof IpOptions]: IpOptions[K] };
@@ -72,18 +77,34 @@ function parse(argv: readonly string[]): IpArgs {
   };
   let netns = "";
   let version = false;
+  let batch = "";
+  let force = false;
   let at = 0;
   for (; at < argv.length && argv[at].startsWith("-"); at++) {
     const word = argv[at].startsWith("--") ? argv[at].slice(1) : argv[at];
     if (word === "-n" || is(word, "-netns", 4)) {
       if (at + 1 >= argv.length) throw new UsageError('Command line is not complete. Try option "help"', 255);
       netns = argv[++at];
-    } else if (is(word, "-Version", 2)) version = true;
+    } else if (is(word, "-family", 2)) {
+      if (at + 1 >= argv.length) throw new UsageError('Command line is not complete. Try option "help"', 255);
+      options.family = familyNamed(argv[++at]);
+    } else if (is(word, "-batch", 2)) {
+      if (at + 1 >= argv.length) throw new UsageError('Command line is not complete. Try option "help"', 255);
+      batch = argv[++at];
+    } else if (is(word, "-force", 3)) force = true;
+    else if (is(word, "-Version", 2)) version = true;
     else if (!takeFlag(options, word))
       throw new UsageError(`Option "${argv[at]}" is unknown, try "ip -help".`, 255);
   }
-  if (at >= argv.length && !version) throw new NotModelledError("ip help");
-  return { options, object: argv[at] ?? "", argv: argv.slice(at + 1), netns, version };
+  if (at >= argv.length && !version && batch === "") throw new NotModelledError("ip help");
+  return { options, object: argv[at] ?? "", argv: argv.slice(at + 1), netns, version, batch, force };
+}
+
+function familyNamed(name: string): IpOptions["family"] {
+  if (name === "inet") return 4;
+  if (name === "inet6") return 6;
+  if (["link", "mpls", "bridge"].includes(name)) throw new NotModelledError(`ip -f ${name}`);
+  throw new UsageError(`Error: argument "${name}" is wrong: invalid protocol family`, 255);
 }
 
 function is(word: string, name: string, shortest: number): boolean {
@@ -104,10 +125,30 @@ function takeFlag(options: Draft, word: string): boolean {
 
 function run(args: IpArgs, context: ToolContext): ToolOutput | Co<ToolOutput> {
   if (args.version) return ipOutput("ip utility, iproute2-6.1.0, libbpf 1.1.2\n");
-  const found = OBJECTS.find(([name]) => name.startsWith(args.object));
-  if (found === undefined) throw new UsageError(`Object "${args.object}" is unknown, try "ip help".`, 1);
   const inside = args.netns === "" ? context : contextIn(context, namedNetns(context, args.netns));
-  return found[1](args.argv, args.options, inside);
+  if (args.batch === "") return runObject(args.object, args.argv, args.options, inside);
+  return runBatch(args.batch, args.force, inside, ([object, ...argv]) => {
+    try {
+      return runObject(object, argv, args.options, inside) as ToolOutput;
+    } catch (error) {
+      if (error instanceof UsageError)
+        return { stdout: "", stderr: `${error.message}\n`, status: error.status };
+      const output = failure(error as Error);
+      if (output === null) throw error;
+      return output;
+    }
+  });
+}
+
+function runObject(
+  object: string,
+  argv: readonly string[],
+  options: IpOptions,
+  context: ToolContext,
+): ToolOutput | Co<ToolOutput> {
+  const found = OBJECTS.find(([name]) => name.startsWith(object));
+  if (found === undefined) throw new UsageError(`Object "${object}" is unknown, try "ip help".`, 1);
+  return found[1](argv, options, context);
 }
 
 /** What the kernel refuses: its own words when it has some (the detail starts with "Error: "), else those of the errno. */

@@ -162,7 +162,7 @@ export function linkText(dev: NetDevice, options: IpOptions, isLink: boolean): s
     if (link !== null && link.netnsid >= 0) text += ` link-netnsid ${link.netnsid}`;
   }
   if (options.details) text += detailText(dev, isLink, nl);
-  if (options.stats) text += nl + statsText(dev, nl);
+  if (options.stats && isLink) text += nl + statsText(dev, nl);
   return `${text}\n`;
 }
 
@@ -211,7 +211,7 @@ export function linkJson(dev: NetDevice, options: IpOptions, isLink: boolean): R
   out.broadcast = broadcast;
   if (link !== null && link.netnsid >= 0) out.link_netnsid = link.netnsid;
   if (options.details) Object.assign(out, detailJson(dev, isLink));
-  if (options.stats) out.stats64 = statsJson(dev);
+  if (options.stats && isLink) out.stats64 = statsJson(dev);
   return out;
 }
 

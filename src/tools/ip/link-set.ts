@@ -3,6 +3,7 @@ import { IFF_MULTICAST, IFF_NOARP, type NetDevice } from "../../net/core/net-dev
 import {
   linkSetAddress,
   linkSetAllmulti,
+  linkSetCarrier,
   linkSetDown,
   linkSetFlag,
   linkSetIpTunnel,
@@ -96,6 +97,12 @@ function setWord(word: string, words: Words, context: ToolContext): Step | null 
       const on = onOff("allmulticast", words.next());
       return [5, (dev) => linkSetAllmulti(dev, on)];
     }
+    case "carrier": {
+      const text = words.next();
+      if (text !== "on" && text !== "off")
+        throw new UsageError(`Error: argument of "carrier" must be one of "off", "on", not "${text}"`, 255);
+      return [7, (dev) => linkSetCarrier(dev, text === "on")];
+    }
     case "arp":
     case "multicast": {
       const on = onOff(word, words.next());
@@ -110,9 +117,7 @@ function setWord(word: string, words: Words, context: ToolContext): Step | null 
 }
 
 const UNMODELLED: ReadonlySet<string> = new Set(
-  "vrf alias group addrgenmode carrier protodown vf xdp macaddr trailers dynamic mode state link-netnsid".split(
-    " ",
-  ),
+  "vrf alias group addrgenmode protodown vf xdp macaddr trailers dynamic mode state link-netnsid".split(" "),
 );
 
 function notModelled(word: string): never {

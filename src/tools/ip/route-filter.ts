@@ -55,7 +55,7 @@ export function parseRouteFilter(argv: readonly string[], ns: NetNs): RouteFilte
 }
 
 function takeWord(filter: RouteFilter, word: string, words: Words, ns: NetNs): void {
-  if (word === "table") takeTable(filter, words.next());
+  if (isCommand(word, "table")) takeTable(filter, words.next());
   else if (word === "cache" || word === "cloned") filter.cache = true;
   else if (word === "dev" || word === "oif") filter.dev = deviceNamed(ns, words.next());
   else if (isCommand(word, "protocol")) filter.protocol = PROTOCOLS.parse(words.next());
@@ -83,13 +83,14 @@ function within(inner: Prefix, outer: Prefix): boolean {
 
 export function routeMatches(filter: RouteFilter, alias: FibAlias): boolean {
   const prefix: Prefix = { addr: alias.dst, len: alias.prefixLen };
+  const single = alias.paths.length === 0;
   return (
     (filter.table === 0 || alias.table === filter.table) &&
-    (filter.dev === null || alias.dev === filter.dev) &&
+    (filter.dev === null || (single && alias.dev === filter.dev)) &&
     (filter.protocol < 0 || alias.protocol === filter.protocol) &&
     (filter.scope < 0 || alias.scope === filter.scope) &&
     (filter.type < 0 || alias.type === filter.type) &&
-    (filter.via === null || alias.gateway === filter.via) &&
+    (filter.via === null || (single && alias.gateway === filter.via)) &&
     (filter.src === null || alias.prefSrc === filter.src) &&
     (filter.metric < 0 || alias.metric === filter.metric) &&
     (filter.root === null || within(prefix, filter.root)) &&

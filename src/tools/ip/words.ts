@@ -1,7 +1,7 @@
 /** Words of `ip` command lines: keywords that may be cut short, addresses, devices, names of numbers (iproute2 lib/utils.c, lib/rt_names.c). */
 import type { NetDevice } from "../../net/core/net-device.ts";
 import type { NetNs } from "../../net/core/net-ns.ts";
-import { UsageError } from "../../util/errors.ts";
+import { NotModelledError, UsageError } from "../../util/errors.ts";
 
 /** Whether a word is one of the commands, or the beginning of one. */
 export function isCommand(word: string, ...commands: readonly string[]): boolean {
@@ -45,6 +45,8 @@ export interface Prefix {
   readonly len: number;
 }
 
+const IPV6 = /^[0-9a-f]*:[0-9a-f:.]*(?:\/\d+)?$/i;
+
 /** An address as iproute2 takes it: missing bytes are 0. null when it is not one. */
 function looseIp4(text: string): number | null {
   const parts = text.split(".");
@@ -56,19 +58,21 @@ function looseIp4(text: string): number | null {
 /** An address. */
 export function ip4Word(text: string): number {
   const addr = looseIp4(text);
+  if (IPV6.test(text)) throw new NotModelledError(`the IPv6 address ${text}`);
   if (addr === null) throw new UsageError(`Error: inet address is expected rather than "${text}".`, 1);
   return addr;
 }
 
 /** `10.0.0.0/8`, `10.0.0.1`, `default` or `any`. */
-export function prefixWord(text: string): Prefix {
+export function prefixWord(text: string, kind = "any valid"): Prefix {
   if (text === "default" || text === "any" || text === "all") return { addr: 0, len: 0 };
+  if (IPV6.test(text)) throw new NotModelledError(`the IPv6 prefix ${text}`);
   const [host, suffix, ...rest] = text.split("/");
   const addr = looseIp4(host);
   const len = suffix === undefined ? 32 : Number(suffix);
   const valid =
     addr !== null && rest.length === 0 && suffix !== "" && Number.isInteger(len) && len >= 0 && len <= 32;
-  if (!valid) throw new UsageError(`Error: inet prefix is expected rather than "${text}".`, 1);
+  if (!valid) throw new UsageError(`Error: ${kind} prefix is expected rather than "${text}".`, 1);
   return { addr, len };
 }
 

@@ -2,6 +2,7 @@
 
 import type { MatchSpec, TargetSpec } from "../../net/netfilter/rule-spec.ts";
 import { STATE_NAMES } from "../../net/netfilter/words/ct-matches.ts";
+import { zoneWords } from "../../net/netfilter/words/ct-target.ts";
 import { bitNames, hex, hostName } from "../../net/netfilter/words/extension.ts";
 import { ICMP_NAMES } from "../../net/netfilter/words/l4-matches.ts";
 import { PHYSDEV_OPTIONS, PKTTYPE_NAMES } from "../../net/netfilter/words/meta-matches.ts";
@@ -198,8 +199,10 @@ export function targetText(target: TargetSpec, numeric: boolean): string {
       return ` MARK ${markChange(target.mark, target.mask)}`;
     case "CONNMARK":
       return ` CONNMARK ${target.mode === "set" ? markChange(target.mark, target.ctMask) : connmarkCopy(target)}`;
-    case "CT":
-      return " CT notrack";
+    case "CT": {
+      const zone = zoneWords(target);
+      return ` CT${target.notrack ? " notrack" : ""}${zone === "" ? "" : ` ${zone}`}`;
+    }
     case "NOTRACK":
       return " NOTRACK";
     case "TCPMSS":

@@ -2,67 +2,35 @@
 import type { Hook } from "../../net/core/hooks.ts";
 import type { NetNs } from "../../net/core/net-ns.ts";
 import type { NftRulePlace, NftTableRef } from "../../net/ctl/nft.ts";
-import type { NftBase, NftFamily } from "../../net/netfilter/nft/nft-table.ts";
+import type { NftSetSpec } from "../../net/netfilter/nft/nft-set.ts";
+import { type NftBase, type NftFamily, nftOf } from "../../net/netfilter/nft/nft-table.ts";
 import { NotModelledError } from "../../util/errors.ts";
+import {
+  type Given,
+  type NftCommand,
+  OBJECTS,
+  OTHER_FAMILIES,
+  OTHER_OBJECTS,
+  OTHER_VERBS,
+  PLURALS,
+  VERBS,
+  type Verb,
+  type What,
+} from "./command.ts";
 import { HOOK_NAMES, PRIORITIES } from "./list.ts";
 import { type ReadRule, readRule } from "./rule-words.ts";
-import { Cursor, NftTextError, type Place, span, type Token, tokenize } from "./tokens.ts";
+import { checkUse } from "./set-use.ts";
+import { type ReadSet, readElements, readSetBlock } from "./set-words.ts";
+import { Cursor, NftTextError, span, type Token, tokenize } from "./tokens.ts";
 
-export type Verb = "add" | "create" | "insert" | "delete" | "flush" | "list" | "reset";
-export type What = "ruleset" | "tables" | "table" | "chains" | "chain" | "rule" | "counters" | "counter";
-
-/** Where the parts of a command stand; what a refusal is about. */
-export interface Places {
-  readonly command: Place;
-  readonly table: Place;
-  /** Of the chain or counter. */
-  readonly name: Place;
-  readonly handle: Place;
-}
-
-export interface NftCommand {
-  readonly verb: Verb;
-  readonly what: What;
-  readonly family: NftFamily | null;
-  readonly ref: NftTableRef;
-  /** Of the chain or counter, "" for none. */
-  readonly name: string;
-  readonly places: Places;
-  readonly base: NftBase | null;
-  readonly drops: boolean | null;
-  readonly rule: ReadRule | null;
-  readonly rulePlace: NftRulePlace;
-  readonly handle: number;
-  readonly packets: number;
-  readonly bytes: number;
-}
-
-const VERBS: ReadonlySet<string> = new Set(["add", "create", "insert", "delete", "flush", "list", "reset"]);
-const OTHER_VERBS: ReadonlySet<string> = new Set(
-  "replace rename import export monitor describe destroy define undefine redefine include get".split(" "),
-);
-const OBJECTS: ReadonlySet<string> = new Set([
-  "ruleset",
-  "tables",
-  "table",
-  "chains",
-  "chain",
-  "rule",
-  "counters",
-  "counter",
-]);
-const OTHER_OBJECTS: ReadonlySet<string> = new Set(
-  "set sets map maps element flowtable flowtables quota quotas limit limits ct meter meters secmark secmarks synproxy synproxys hooks rules".split(
-    " ",
-  ),
-);
-const OTHER_FAMILIES: ReadonlySet<string> = new Set(["ip6", "arp", "bridge", "netdev"]);
 const END: NftRulePlace = { before: false, handle: null, index: null };
 
 export class CommandParser {
   private readonly ns: NetNs;
   private readonly cursor: Cursor;
   private readonly commands: NftCommand[] = [];
+  /** The sets that the text made so far. */
+  private readonly sets = new Map<string, NftSetSpec>();
 
   constructor(ns: NetNs, text: string) {
     this.ns = ns;
@@ -95,6 +63,8 @@ export class CommandParser {
     else if (what === "table") this.table(verb, first);
     else if (what === "chain") this.chain(verb, first);
     else if (what === "counter") this.counter(verb, first);
+    else if (what === "set" || what === "map") this.set(verb, what, first);
+    else if (what === "element") this.element(verb, first);
     else if (what === "rule") this.rule(verb, first);
     else cursor.unexpected();
   }
@@ -113,12 +83,7 @@ export class CommandParser {
     return cursor.take("inet") ? "inet" : null;
   }
 
-  private push(
-    verb: Verb,
-    what: What,
-    first: Token,
-    given: Partial<NftCommand> & { at?: Partial<Places> },
-  ): void {
+  private push(verb: Verb, what: What, first: Token, given: Given): void {
     const { at, ...rest } = given;
     const command = at?.command ?? span(first, this.cursor.last);
     this.commands.push({
@@ -127,10 +92,12 @@ export class CommandParser {
       family: null,
       ref: { family: "ip", table: "" },
       name: "",
-      places: { table: command, name: command, handle: command, ...at, command },
+      places: { table: command, name: command, handle: command, elements: [], ...at, command },
       base: null,
       drops: null,
       rule: null,
+      spec: null,
+      elements: [],
       rulePlace: END,
       handle: 0,
       packets: 0,
@@ -145,7 +112,7 @@ export class CommandParser {
     if (verb === "flush" && what !== "ruleset") throw new NotModelledError(`nft ${verb} ${what}`);
     if (verb === "reset" && what !== "counters") throw new NotModelledError(`nft ${verb} ${what}`);
     const family = this.family();
-    const plural = what === "ruleset" || what === "tables" || what === "chains" || what === "counters";
+    const plural = PLURALS.has(what);
     if (plural && !(what === "counters" && cursor.take("table"))) {
       this.push(verb, what, first, { family });
       return;
@@ -173,19 +140,33 @@ export class CommandParser {
     if (!cursor.take("{")) return;
     const rules: (() => void)[] = [];
     const counters: (() => void)[] = [];
-    for (cursor.skipLines(); !cursor.take("}"); cursor.skipLines()) this.part(ref, table, counters, rules);
-    for (const push of [...counters, ...rules]) push();
+    const sets: (() => void)[] = [];
+    for (cursor.skipLines(); !cursor.take("}"); cursor.skipLines())
+      this.part(ref, table, counters, sets, rules);
+    for (const push of [...counters, ...sets, ...rules]) push();
   }
 
-  /** A chain or a counter in the block of a table. Its chains are made first, then the counters, then the rules. */
-  private part(ref: NftTableRef, table: Token, counters: (() => void)[], rules: (() => void)[]): void {
+  /** A part of the block of a table. Its chains are made first, then the counters, then the sets, then the rules. */
+  private part(
+    ref: NftTableRef,
+    table: Token,
+    counters: (() => void)[],
+    sets: (() => void)[],
+    rules: (() => void)[],
+  ): void {
     const { cursor } = this;
     const first = cursor.token;
     if (first.text === "comment" || first.text === "flags" || OTHER_OBJECTS.has(first.text))
       throw new NotModelledError(`nft: ${first.text} of a table`);
-    if (!cursor.is("chain") && !cursor.is("counter")) cursor.unexpected();
+    if (!cursor.is("chain") && !cursor.is("counter") && !cursor.is("set") && !cursor.is("map"))
+      cursor.unexpected();
     const { text } = cursor.next();
     const name = cursor.name();
+    if (text === "set" || text === "map") {
+      const read = this.setBlock(ref, name, text === "map");
+      sets.push(() => this.pushSet("add", text, first, { ref, table, name, read }));
+      return;
+    }
     if (text === "chain") {
       this.chainBlock("add", first, ref, table, name, rules);
       return;
@@ -229,7 +210,7 @@ export class CommandParser {
           const start = cursor.token;
           const rule = readRule(this.ns, ref.family, cursor);
           const at = { command: rule.place, table, name };
-          rules.push(() => this.push("add", "rule", start, { ref, name: name.text, rule, at }));
+          rules.push(() => this.pushRule("add", start, { ref, name: name.text, rule, at }));
         }
         if (!cursor.atEnd && !cursor.is("}")) cursor.unexpected("end of file or newline or semicolon");
       }
@@ -322,6 +303,66 @@ export class CommandParser {
     const rule = readRule(this.ns, ref.family, cursor);
     // nft looks for a comment behind the rule: what stands there instead belongs to the place of the command.
     const command = span(first, cursor.token);
-    this.push(verb, "rule", first, { ref, name: name.text, rule, rulePlace, at: { ...at, command } });
+    this.pushRule(verb, first, { ref, name: name.text, rule, rulePlace, at: { ...at, command } });
+  }
+
+  private pushRule(verb: Verb, first: Token, given: Given & { ref: NftTableRef; rule: ReadRule }): void {
+    for (const use of given.rule.uses) checkUse(use, this.specOf(given.ref, use.name));
+    this.push(verb, "rule", first, given);
+  }
+
+  /** Of a set that this text makes, or that is there. */
+  private specOf(ref: NftTableRef, name: string): NftSetSpec | undefined {
+    const made = this.sets.get(`${ref.family} ${ref.table} ${name}`);
+    return made ?? nftOf(this.ns).find(ref.family, ref.table)?.set(name)?.spec;
+  }
+
+  private setBlock(ref: NftTableRef, name: Token, isMap: boolean): ReadSet {
+    const read = readSetBlock(this.ns, this.cursor, isMap);
+    this.sets.set(`${ref.family} ${ref.table} ${name.text}`, read.spec);
+    return read;
+  }
+
+  private set(verb: Verb, what: "set" | "map", first: Token): void {
+    if (verb === "insert" || verb === "reset") this.cursor.unexpected();
+    if (verb === "delete" && this.cursor.is("handle"))
+      throw new NotModelledError(`nft delete ${what} handle`);
+    const { ref, table } = this.tableName();
+    const name = this.cursor.name();
+    if (verb === "add" || verb === "create") {
+      const read = this.setBlock(ref, name, what === "map");
+      this.pushSet(verb, what, first, { ref, table, name, read });
+    } else this.push(verb, what, first, { ref, name: name.text, at: { table, name } });
+  }
+
+  private pushSet(
+    verb: Verb,
+    what: "set" | "map",
+    first: Token,
+    { ref, table, name, read }: { ref: NftTableRef; table: Token; name: Token; read: ReadSet },
+  ): void {
+    const { spec, elements, places } = read;
+    this.push(verb, what, first, {
+      ref,
+      name: name.text,
+      spec,
+      elements,
+      at: { table, name, elements: places },
+    });
+  }
+
+  private element(verb: Verb, first: Token): void {
+    if (verb !== "add" && verb !== "create" && verb !== "delete") this.cursor.unexpected();
+    const { ref, table } = this.tableName();
+    const name = this.cursor.name();
+    const spec = this.specOf(ref, name.text);
+    if (spec === undefined) throw new NftTextError("No such file or directory", name);
+    const { elements, places } = readElements(this.ns, this.cursor, spec);
+    this.push(verb, "element", first, {
+      ref,
+      name: name.text,
+      elements,
+      at: { table, name, elements: places },
+    });
   }
 }

@@ -3,9 +3,11 @@
  * transport header brings along the question for its protocol, and fields side by side are compared as one.
  */
 import type { NftMatch, NftStatement } from "../../net/netfilter/nft/nft-rule.ts";
-import { SELECTORS } from "../../net/netfilter/nft/nft-selector.ts";
+import { SELECTORS, type Selector } from "../../net/netfilter/nft/nft-selector.ts";
+import { useOf } from "../../net/netfilter/nft/nft-set.ts";
 import type { NftFamily } from "../../net/netfilter/nft/nft-table.ts";
 import { protocolName } from "../../net/netfilter/words/names.ts";
+import type { NamedUse } from "./set-use.ts";
 import { NftTextError, type Place } from "./tokens.ts";
 
 interface Entry {
@@ -20,6 +22,10 @@ export interface Context {
   /** It asked for a field of the IPv4 header. */
   network: boolean;
   transport: { readonly proto: number; readonly place: Place } | null;
+  /** Sets and maps that it names. */
+  readonly uses: NamedUse[];
+  /** How many sets and maps of its own it has. */
+  sets: number;
 }
 
 const PROTOS: Readonly<Record<string, number>> = { tcp: 6, udp: 17, icmp: 1 };
@@ -38,14 +44,21 @@ export function evaluate(context: Context, { statement, place }: Entry): void {
     return;
   }
   if (statement.kind === "reject" && statement.target.with === "tcp-reset") needTransport(context, 6, place);
+  const { keys } = useOf(statement) ?? { keys: [] };
+  for (const key of statement.kind === "set" ? [statement.selector, ...keys] : keys)
+    needHeader(context, key, place);
   context.reads.push({ statement, place });
+}
+
+function needHeader(context: Context, { proto }: Selector, place: Place): void {
+  const wanted = PROTOS[proto];
+  if (wanted !== undefined) needTransport(context, wanted, place);
+  if (proto === "ip" || proto === "icmp") context.network = true;
 }
 
 function evaluateMatch(context: Context, match: NftMatch, place: Place): void {
   const { selector, right } = match;
-  const wanted = PROTOS[selector.proto];
-  if (wanted !== undefined) needTransport(context, wanted, place);
-  if (selector.proto === "ip" || selector.proto === "icmp") context.network = true;
+  needHeader(context, selector, place);
   if (selector.type === "inet_proto" && match.op !== "!=") {
     const proto = right.kind === "value" ? right.value : right.kind === "set" ? right.ranges.at(-1)![0] : -1;
     if (right.kind === "value" && context.transport !== null && context.transport.proto !== proto)

@@ -6,11 +6,11 @@ import {
   NF_INET_POST_ROUTING,
   NF_INET_PRE_ROUTING,
 } from "../../net/core/hooks.ts";
-import type { NetNs } from "../../net/core/net-ns.ts";
 import { NF_NAT_RANGE_MAP_IPS, NF_NAT_RANGE_PROTO_SPECIFIED } from "../../net/netfilter/nat/nat-range.ts";
 import { isFlags } from "../../net/netfilter/nft/nft-compile.ts";
 import type { NftMatch, NftRange, NftRight, NftStatement } from "../../net/netfilter/nft/nft-rule.ts";
 import type { Selector } from "../../net/netfilter/nft/nft-selector.ts";
+import { type NftUse, useOf } from "../../net/netfilter/nft/nft-set.ts";
 import type {
   NftBase,
   NftChain,
@@ -19,18 +19,13 @@ import type {
   NftRule,
   NftTable,
 } from "../../net/netfilter/nft/nft-table.ts";
-import type { NatTarget, RejectTarget } from "../../net/netfilter/rule-spec.ts";
+import type { RejectTarget } from "../../net/netfilter/rule-spec.ts";
 import { formatIp4 } from "../../wire/address.ts";
+import { handleText, type ListOptions } from "./list-options.ts";
+import { setText, sortedNames, useText } from "./list-set.ts";
 import { NAT_FLAGS } from "./nat-words.ts";
 import { REJECT_CODES } from "./rule-words.ts";
-import { flagWords, hex32, ICMP_CODES, writeValue } from "./values.ts";
-
-export interface ListOptions {
-  readonly ns: NetNs;
-  readonly handles: boolean;
-  readonly numeric: boolean;
-  readonly stateless: boolean;
-}
+import { flagWords, ICMP_CODES, networkText, writeValue } from "./values.ts";
 
 export const HOOK_NAMES: readonly string[] = ["prerouting", "input", "forward", "output", "postrouting"];
 const LOG_LEVELS: readonly string[] = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"];
@@ -53,6 +48,7 @@ const NEAR = 10;
 export function listTable(options: ListOptions, table: NftTable): string {
   const blocks = [
     ...table.counters.map((counter) => counterText(options, counter)),
+    ...table.sets.map((set) => setText(options, set)),
     ...table.chains.map((chain) => chainText(options, chain)),
   ];
   return tableText(options, table, blocks.join("\n"));
@@ -61,10 +57,6 @@ export function listTable(options: ListOptions, table: NftTable): string {
 /** The table around some of its parts. */
 export function tableText(options: ListOptions, table: NftTable, body: string): string {
   return `table ${table.family} ${table.name} {${handleText(options, table.handle)}\n${body}}\n`;
-}
-
-function handleText({ handles }: ListOptions, handle: number): string {
-  return handles ? ` # handle ${handle}` : "";
 }
 
 export function counterText(options: ListOptions, counter: NftCounter): string {
@@ -124,6 +116,10 @@ function withoutImplied({ family }: NftTable, statements: readonly NftStatement[
 
 function protoOf(family: NftFamily, statement: NftStatement): number | null {
   if (statement.kind === "match") return PROTOS[statement.selector.proto] ?? null;
+  const keys = useOf(statement)?.keys ?? [];
+  const looked = statement.kind === "set" ? [statement.selector, ...keys] : keys;
+  const found = looked.find(({ proto }) => PROTOS[proto] !== undefined);
+  if (found !== undefined) return PROTOS[found.proto];
   const reset = statement.kind === "reject" && statement.target.with === "tcp-reset";
   return reset && family === "ip" ? 6 : null;
 }
@@ -155,12 +151,32 @@ function statementText(options: ListOptions, statement: NftStatement): string {
     case "reject":
       return rejectText(options, statement.target, statement.withFamily);
     case "nat":
-      return natText(statement.target, statement.withFamily);
+      return natText(options, statement);
     case "notrack":
       return "notrack";
+    case "lookup":
+      return `${keysText(statement.use)} ${statement.negate ? "!= " : ""}${useText(options, statement.use)}`;
+    case "vmap":
+      return `${keysText(statement.use)} vmap ${useText(options, statement.use)}`;
+    case "objects":
+      return `counter name ${mapText(options, statement.use)}`;
     default:
-      return `${statement.selector.words} set ${statement.from?.words ?? hex32(statement.value)}`;
+      return `${statement.selector.words} set ${setValueText(options, statement)}`;
   }
+}
+
+function keysText({ keys }: NftUse): string {
+  return keys.map(({ words }) => words).join(" . ");
+}
+
+function mapText(options: ListOptions, use: NftUse): string {
+  return `${keysText(use)} map ${useText(options, use)}`;
+}
+
+function setValueText(options: ListOptions, statement: NftStatement & { kind: "set" }): string {
+  const { selector, value, from, map } = statement;
+  if (map !== null) return mapText(options, map);
+  return from?.words ?? writeValue(options.ns, selector.type, value, options.numeric);
 }
 
 function rejectText({ numeric }: ListOptions, target: RejectTarget, withFamily: boolean): string {
@@ -171,13 +187,14 @@ function rejectText({ numeric }: ListOptions, target: RejectTarget, withFamily: 
   return `reject with icmp ${name}`;
 }
 
-function natText(target: NatTarget, withFamily: boolean): string {
+function natText(options: ListOptions, { target, withFamily, map }: NftStatement & { kind: "nat" }): string {
   const { flags, minAddr, maxAddr, minPort, maxPort } = target;
   const words = [target.name.toLowerCase()];
   if (withFamily) words.push("ip");
   const hasAddr = (flags & NF_NAT_RANGE_MAP_IPS) !== 0;
   const hasPort = (flags & NF_NAT_RANGE_PROTO_SPECIFIED) !== 0;
-  const addr = hasAddr ? formatIp4(minAddr) + (maxAddr === minAddr ? "" : `-${formatIp4(maxAddr)}`) : "";
+  const last = maxAddr === minAddr ? "" : `-${formatIp4(maxAddr)}`;
+  const addr = map !== null ? mapText(options, map) : hasAddr ? formatIp4(minAddr) + last : "";
   const port = hasPort ? `:${minPort}${maxPort === minPort ? "" : `-${maxPort}`}` : "";
   if (hasAddr || hasPort) words.push(`to ${addr}${port}`);
   const named = NAT_FLAGS.filter(([, bit]) => (flags & bit) !== 0).map(([word]) => word);
@@ -212,7 +229,9 @@ function rightText(options: ListOptions, selector: Selector, op: NftMatch["op"],
     case "prefix":
       return networkText(right.range)!;
     case "names": {
-      const names = right.names.map((name) => `"${name}"`).join(", ");
+      const names = sortedNames(right.names)
+        .map((name) => `"${name}"`)
+        .join(", ");
       return right.isSet ? `{ ${names} }` : names;
     }
     default: {
@@ -223,12 +242,4 @@ function rightText(options: ListOptions, selector: Selector, op: NftMatch["op"],
       return `{ ${elements.join(", ")} }`;
     }
   }
-}
-
-/** `10.0.0.0/8`, null when the range is no network. */
-function networkText([low, high]: NftRange): string | null {
-  const size = high - low + 1;
-  const bits = Math.log2(size);
-  if (!Number.isInteger(bits) || low % size !== 0) return null;
-  return `${formatIp4(low | 0)}/${32 - bits}`;
 }

@@ -2,10 +2,10 @@
 import type { NetNs } from "../../net/core/net-ns.ts";
 import { isFlags } from "../../net/netfilter/nft/nft-compile.ts";
 import type { NftMatch, NftOp, NftRange, NftRight } from "../../net/netfilter/nft/nft-rule.ts";
-import { SELECTORS, type Selector } from "../../net/netfilter/nft/nft-selector.ts";
+import { type NftType, SELECTORS, type Selector } from "../../net/netfilter/nft/nft-selector.ts";
 import { NotModelledError } from "../../util/errors.ts";
 import { type Cursor, NftTextError, type Place, span, type Token } from "./tokens.ts";
-import { readValue } from "./values.ts";
+import { readValue, typesText } from "./values.ts";
 
 const GROUPS: ReadonlySet<string> = new Set(["ip", "th", "tcp", "udp", "icmp", "ct", "meta"]);
 const BARE: ReadonlySet<string> = new Set(["iif", "oif", "iifname", "oifname"]);
@@ -45,12 +45,35 @@ export function readSelector(cursor: Cursor): ReadSelector {
   return { selector, place };
 }
 
+export interface ReadKeys {
+  readonly keys: readonly Selector[];
+  readonly place: Place;
+}
+
+/** Selectors that are looked for together: `ip saddr . tcp dport`. */
+export function readKeys(cursor: Cursor): ReadKeys {
+  const { selector, place } = readSelector(cursor);
+  return moreKeys(cursor, selector, place);
+}
+
+/** The ones behind the first. */
+export function moreKeys(cursor: Cursor, first: Selector, start: Place): ReadKeys {
+  const keys = [first];
+  let place = start;
+  while (cursor.take(".")) {
+    if (!beginsSelector(cursor)) cursor.unexpected();
+    const next = readSelector(cursor);
+    keys.push(next.selector);
+    place = span(start, next.place);
+  }
+  return { keys, place };
+}
+
 /** What stands behind a selector. `sets`: whether an anonymous set came along. */
 export function readMatch(ns: NetNs, cursor: Cursor, { selector }: ReadSelector): NftMatch {
   const op = OPS.has(cursor.token.text) && cursor.token.kind === "sign" ? (cursor.next().text as NftOp) : "";
-  if (op === "" && "&|^.".includes(cursor.token.text))
-    throw new NotModelledError(`nft: ${cursor.token.text}`);
-  if (["and", "or", "xor", "vmap", "map", "lshift", "rshift"].includes(cursor.token.text))
+  if (op === "" && "&|^".includes(cursor.token.text)) throw new NotModelledError(`nft: ${cursor.token.text}`);
+  if (["and", "or", "xor", "lshift", "rshift"].includes(cursor.token.text))
     throw new NotModelledError(`nft: ${cursor.token.text}`);
   const { right, single } = cursor.is("{") ? readSet(ns, cursor, selector) : readRight(ns, cursor, selector);
   // A set of one is that one, compared as it is.
@@ -69,32 +92,19 @@ function readRight(ns: NetNs, cursor: Cursor, selector: Selector): ReadRight {
   if (selector.type === "ifname")
     return { right: { kind: "names", names: [readName(cursor)], isSet: false }, single: false };
   const place = cursor.token;
-  const right = readElement(ns, cursor, selector);
+  const right = readElement(ns, cursor, selector.type);
   if (right.kind !== "value" || !(cursor.is(",") || cursor.is("|") || cursor.is("/")))
     return { right, single: false };
   if (cursor.is("/")) throw new NotModelledError("nft: /");
   if (!isFlags(selector))
-    throw new NftTextError(
-      `Basetype of type ${TYPE_NAMES[selector.type] ?? selector.type} is not bitmask`,
-      place,
-    );
+    throw new NftTextError(`Basetype of type ${typesText([selector.type])} is not bitmask`, place);
   let { value } = right;
   while (cursor.take(",") || cursor.take("|")) value |= readValue(ns, selector.type, valueToken(cursor));
   if (cursor.is("/")) throw new NotModelledError("nft: /");
   return { right: { kind: "value", value }, single: false };
 }
 
-const TYPE_NAMES: Readonly<Partial<Record<Selector["type"], string>>> = {
-  ipv4_addr: "IPv4 address",
-  inet_service: "internet network service",
-  inet_proto: "Internet protocol",
-  mark: "packet mark",
-  icmp_type: "ICMP type",
-  icmp_code: "icmp code",
-  iface_index: "network interface index",
-};
-
-function readName(cursor: Cursor): string {
+export function readName(cursor: Cursor): string {
   const { kind } = cursor.token;
   if (kind !== "word" && kind !== "quoted") cursor.unexpected();
   return cursor.next().text;
@@ -108,17 +118,17 @@ function valueToken(cursor: Cursor): Token {
 }
 
 /** A value, a range or a network. */
-function readElement(
+export function readElement(
   ns: NetNs,
   cursor: Cursor,
-  selector: Selector,
+  type: NftType,
 ): Exclude<NftRight, { kind: "names" | "set" }> {
   const first = valueToken(cursor);
-  const low = readValue(ns, selector.type, first);
-  if (selector.type === "ipv4_addr" && cursor.take("/")) return readPrefix(cursor, low);
+  const low = readValue(ns, type, first);
+  if (type === "ipv4_addr" && cursor.take("/")) return readPrefix(cursor, low);
   if (!cursor.take("-")) return { kind: "value", value: low };
   const last = valueToken(cursor);
-  const high = readValue(ns, selector.type, last);
+  const high = readValue(ns, type, last);
   if (high < low) throw new NftTextError("Range has zero or negative size", span(first, last));
   return { kind: "range", range: [low, high] };
 }
@@ -143,7 +153,7 @@ function readSet(ns: NetNs, cursor: Cursor, selector: Selector): ReadRight {
     elements.push(
       selector.type === "ifname"
         ? { kind: "names", names: [readName(cursor)], isSet: true }
-        : readElement(ns, cursor, selector),
+        : readElement(ns, cursor, selector.type),
     );
     skipNewlines(cursor);
     if (cursor.is(".") || cursor.is(":") || cursor.is("|") || cursor.is("comment"))
@@ -157,7 +167,7 @@ function readSet(ns: NetNs, cursor: Cursor, selector: Selector): ReadRight {
   return { right: joined(elements), single: false };
 }
 
-function skipNewlines(cursor: Cursor): void {
+export function skipNewlines(cursor: Cursor): void {
   while (cursor.token.kind === "newline") cursor.next();
 }
 

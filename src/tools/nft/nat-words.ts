@@ -1,5 +1,6 @@
 /** The words of NAT in a rule of nft(8) (src/parser_bison.y, src/evaluate.c stmt_evaluate_nat). */
 
+import type { NetNs } from "../../net/core/net-ns.ts";
 import {
   NF_NAT_RANGE_MAP_IPS,
   NF_NAT_RANGE_PERSISTENT,
@@ -8,10 +9,13 @@ import {
   NF_NAT_RANGE_PROTO_SPECIFIED,
 } from "../../net/netfilter/nat/nat-range.ts";
 import type { NftStatement } from "../../net/netfilter/nft/nft-rule.ts";
+import type { NftUse } from "../../net/netfilter/nft/nft-set.ts";
 import type { NatTarget } from "../../net/netfilter/rule-spec.ts";
 import { NotModelledError } from "../../util/errors.ts";
 import { parseIp4 } from "../../wire/address.ts";
 import type { Context } from "./evaluate.ts";
+import { beginsSelector, readKeys } from "./match-words.ts";
+import { readUse } from "./set-use.ts";
 import { type Cursor, NftTextError, type Place, span, type Token } from "./tokens.ts";
 
 const TARGETS: Readonly<Record<string, NatTarget["name"]>> = {
@@ -36,6 +40,7 @@ interface Ports {
 
 /** The statement whose word was `first`, null when that is another. */
 export function readNat(
+  ns: NetNs,
   context: Context,
   cursor: Cursor,
   first: Token,
@@ -48,27 +53,28 @@ export function readNat(
     throw new NotModelledError(`nft: ${first.text} ${cursor.token.text}`);
   let addr: readonly [number, number] | null = null;
   let ports: Ports | null = null;
+  let map: NftUse | null = null;
   if (translates ? cursor.expect("to") !== null : cursor.take("to")) {
-    if (translates && cursor.token.kind === "word") addr = readAddresses(cursor);
+    if (translates && cursor.token.kind === "word" && beginsSelector(cursor))
+      map = readMap(ns, context, cursor);
+    else if (translates && cursor.token.kind === "word") addr = readAddresses(cursor);
     if (!translates && cursor.token.kind === "number") ports = readPorts(cursor);
     else if (cursor.take(":")) ports = readPorts(cursor);
   }
-  if (translates && addr === null && ports === null) cursor.unexpected();
+  if (translates && addr === null && map === null && ports === null) cursor.unexpected();
   if (ports !== null && context.transport === null)
     throw new NftTextError(
       "transport protocol mapping is only valid after transport protocol match",
       ports.place,
       first,
     );
-  if (addr !== null && context.family === "inet" && !family && !context.network)
+  const hasAddr = addr !== null || map !== null;
+  if (hasAddr && context.family === "inet" && !family && !context.network)
     throw new NftTextError("ip or ip6 must be specified with address for inet tables.", first);
   const flags = readFlags(cursor);
   const target: NatTarget = {
     name,
-    flags:
-      flags |
-      (addr === null ? 0 : NF_NAT_RANGE_MAP_IPS) |
-      (ports === null ? 0 : NF_NAT_RANGE_PROTO_SPECIFIED),
+    flags: flags | (hasAddr ? NF_NAT_RANGE_MAP_IPS : 0) | (ports === null ? 0 : NF_NAT_RANGE_PROTO_SPECIFIED),
     minAddr: addr?.[0] ?? 0,
     maxAddr: addr?.[1] ?? 0,
     minPort: ports?.low ?? 0,
@@ -76,9 +82,29 @@ export function readNat(
     basePort: 0,
   };
   return {
-    statement: { kind: "nat", target, withFamily: addr !== null && context.family === "inet" },
+    statement: {
+      kind: "nat",
+      target,
+      withFamily: hasAddr && (context.family === "inet" || hasPort(map)),
+      map,
+    },
     place: first,
   };
+}
+
+/** `tcp dport map { 80 : 10.0.0.1 . 8080 }` */
+function readMap(ns: NetNs, context: Context, cursor: Cursor): NftUse {
+  const read = readKeys(cursor);
+  cursor.expect("map");
+  const use = readUse(ns, context, cursor, read, ["ipv4_addr", "inet_service"]);
+  for (const { proto } of use.keys) if (proto === "ip") context.network = true;
+  return use;
+}
+
+/** With an address and a port in one, the family is always written. */
+function hasPort(map: NftUse | null): boolean {
+  if (map === null || typeof map.set === "string") return false;
+  return map.set.elements.some(({ data }) => data?.kind === "values" && data.values.length > 1);
 }
 
 function readAddress(cursor: Cursor): number {

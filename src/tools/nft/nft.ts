@@ -20,11 +20,22 @@ import {
   nftTables,
   nftTransaction,
 } from "../../net/ctl/nft.ts";
+import {
+  nftAddElements,
+  nftAddSet,
+  nftDeleteElements,
+  nftDeleteSet,
+  nftFlushSet,
+  nftSet,
+} from "../../net/ctl/nft-set.ts";
 import type { NftTable } from "../../net/netfilter/nft/nft-table.ts";
 import { NotModelledError, strerror, UsageError } from "../../util/errors.ts";
 import type { Tool, ToolContext, ToolOutput } from "../tool.ts";
-import { CommandParser, type NftCommand } from "./commands.ts";
-import { chainText, counterText, type ListOptions, listTable, tableText } from "./list.ts";
+import type { NftCommand } from "./command.ts";
+import { CommandParser } from "./commands.ts";
+import { chainText, counterText, listTable, tableText } from "./list.ts";
+import type { ListOptions } from "./list-options.ts";
+import { setText } from "./list-set.ts";
 import { errorText, NftTextError, type Place } from "./tokens.ts";
 
 interface NftArgs {
@@ -117,6 +128,9 @@ function located(command: NftCommand, work: () => string): string {
 
 /** A table or chain that is not there is missed by nft itself, before it asks the kernel, unless it is to be deleted. */
 function refusalText({ verb, what }: NftCommand, { code, place }: NftRefusal): string {
+  if (place === "overlap") return "interval overlaps with an existing one";
+  if (place === "interval") return "element does not exist";
+  if (place === "set" && code === "ENOENT") return strerror(code);
   const named = place === "table" || place === "chain" || place === "counter";
   const asked =
     verb === "list" || ((verb === "add" || verb === "insert") && (what === "rule" || what === "chain"));
@@ -125,6 +139,7 @@ function refusalText({ verb, what }: NftCommand, { code, place }: NftRefusal): s
 
 function placeOf({ places, rule }: NftCommand, { place, statement }: NftRefusal): Place {
   if (place === "statement") return rule!.places[statement];
+  if (place === "element" || place === "overlap" || place === "interval") return places.elements[statement];
   if (place === "table") return places.table;
   if (place === "handle") return places.handle;
   return place === "command" ? places.command : places.name;
@@ -139,11 +154,14 @@ function execute(options: ListOptions, command: NftCommand): string {
   if (verb === "flush") {
     if (what === "ruleset") nftFlushRuleset(ns, command.family);
     else if (what === "table") nftFlushTable(ns, ref);
-    else nftFlushChain(ns, ref, name);
+    else if (what === "chain") nftFlushChain(ns, ref, name);
+    else nftFlushSet(ns, ref, name);
   } else if (verb === "delete") {
     if (what === "table") nftDeleteTable(ns, ref);
     else if (what === "chain") nftDeleteChain(ns, ref, name);
     else if (what === "counter") nftDeleteCounter(ns, ref, name);
+    else if (what === "set" || what === "map") nftDeleteSet(ns, ref, name);
+    else if (what === "element") nftDeleteElements(ns, ref, name, command.elements);
     else nftDeleteRule(ns, ref, name, command.handle);
   } else {
     add(ns, command);
@@ -153,12 +171,14 @@ function execute(options: ListOptions, command: NftCommand): string {
 
 function add(
   ns: NetNs,
-  { verb, what, ref, name, base, drops, rule, rulePlace, packets, bytes }: NftCommand,
+  { verb, what, ref, name, base, drops, rule, rulePlace, packets, bytes, spec, elements }: NftCommand,
 ): void {
   const create = verb === "create";
   if (what === "table") nftAddTable(ns, ref, create);
   else if (what === "chain") nftAddChain(ns, ref, name, base, drops, create);
   else if (what === "counter") nftAddCounter(ns, ref, name, packets, bytes, create);
+  else if (what === "set" || what === "map") nftAddSet(ns, ref, name, spec!, elements, create);
+  else if (what === "element") nftAddElements(ns, ref, name, elements, create);
   else {
     const { statements, comment, sets } = rule!;
     nftAddRule(ns, ref, name, rulePlace, { statements, comment }, sets);
@@ -190,11 +210,28 @@ function list(options: ListOptions, command: NftCommand): string {
       const counter = nftCounter(ns, ref, name);
       return tableText(withoutHandle(options), nftTable(ns, ref), counterText(options, counter));
     }
+    case "set":
+    case "map": {
+      const set = nftSet(ns, ref, name);
+      return tableText(withoutHandle(options), nftTable(ns, ref), setText(options, set));
+    }
+    case "sets":
+    case "maps":
+      return tables
+        .map((table) => tableText(withoutHandle(options), table, sets(options, table, what)))
+        .join("");
     case "counters":
       return counters(options, countedTables(ns, command));
     default:
       throw new NotModelledError(`nft list ${what}`);
   }
+}
+
+function sets(options: ListOptions, table: NftTable, what: "sets" | "maps"): string {
+  return table.sets
+    .filter(({ spec }) => (spec.data !== null) === (what === "maps"))
+    .map((set) => setText(options, set))
+    .join("");
 }
 
 /** A table around one of its parts stands without its handle. */

@@ -1,12 +1,15 @@
 /** A rule of nft(8) from its words (src/parser_bison.y): statements in their order, with the places they stand at. */
 import type { NetNs } from "../../net/core/net-ns.ts";
 import type { NftStatement, NftVerdictWord } from "../../net/netfilter/nft/nft-rule.ts";
+import type { Selector } from "../../net/netfilter/nft/nft-selector.ts";
+import type { NftUse } from "../../net/netfilter/nft/nft-set.ts";
 import { NftCounter, type NftFamily } from "../../net/netfilter/nft/nft-table.ts";
 import type { RejectWith } from "../../net/netfilter/rule-spec.ts";
 import { NotModelledError } from "../../util/errors.ts";
 import { type Context, evaluate } from "./evaluate.ts";
-import { beginsSelector, readMatch, readSelector } from "./match-words.ts";
+import { beginsSelector, moreKeys, type ReadKeys, readKeys, readMatch, readSelector } from "./match-words.ts";
 import { readNat } from "./nat-words.ts";
+import { type NamedUse, readUse } from "./set-use.ts";
 import { type Cursor, NftTextError, type Place, span, type Token } from "./tokens.ts";
 import { ICMP_CODES, readValue } from "./values.ts";
 
@@ -17,6 +20,8 @@ export interface ReadRule {
   readonly comment: string;
   /** How many anonymous sets it has. */
   readonly sets: number;
+  /** The others that it names. */
+  readonly uses: readonly NamedUse[];
   readonly place: Place;
 }
 
@@ -32,7 +37,7 @@ export interface Read {
 
 export function readRule(ns: NetNs, family: NftFamily, cursor: Cursor): ReadRule {
   const first = cursor.token;
-  const context: Context = { family, reads: [], network: false, transport: null };
+  const context: Context = { family, reads: [], network: false, transport: null, uses: [], sets: 0 };
   let ended: Place | null = null;
   while (!cursor.atEnd && !cursor.is("}") && !(cursor.is("comment") && context.reads.length > 0)) {
     const start = cursor.token;
@@ -51,7 +56,10 @@ export function readRule(ns: NetNs, family: NftFamily, cursor: Cursor): ReadRule
     statements: reads.map(({ statement }) => statement),
     places: reads.map((read) => read.place),
     comment,
-    sets: reads.filter(({ statement }) => statement.kind === "match" && isSet(statement.right)).length,
+    sets:
+      context.sets +
+      reads.filter(({ statement }) => statement.kind === "match" && isSet(statement.right)).length,
+    uses: context.uses,
     place,
   };
 }
@@ -65,16 +73,16 @@ function isTerminal({ kind }: NftStatement): boolean {
 }
 
 function readStatement(ns: NetNs, context: Context, cursor: Cursor): Read {
-  if (beginsSelector(cursor)) return readExpression(ns, cursor);
+  if (beginsSelector(cursor)) return readExpression(ns, context, cursor);
   const first = cursor.token;
   if (first.kind !== "word") cursor.unexpected();
   cursor.next();
-  const nat = readNat(context, cursor, first);
+  const nat = readNat(ns, context, cursor, first);
   if (nat !== null) return nat;
   if (VERDICTS.has(first.text)) return readVerdict(cursor, first);
   switch (first.text) {
     case "counter":
-      return readCounter(cursor, first);
+      return readCounter(ns, context, cursor, first);
     case "log":
       return readLog(cursor, first);
     case "reject":
@@ -91,18 +99,51 @@ function readStatement(ns: NetNs, context: Context, cursor: Cursor): Read {
   }
 }
 
-function readExpression(ns: NetNs, cursor: Cursor): Read {
+function readExpression(ns: NetNs, context: Context, cursor: Cursor): Read {
   const read = readSelector(cursor);
+  const keys = moreKeys(cursor, read.selector, read.place);
+  if (cursor.take("vmap")) {
+    const use = readUse(ns, context, cursor, keys, "verdict");
+    return { statement: { kind: "vmap", use }, place: keys.place };
+  }
+  if (keys.keys.length > 1 || cursor.is("@") || cursor.isAhead("@")) {
+    const negate = cursor.take("!=");
+    if (!negate) cursor.take("==");
+    if (!cursor.is("{") && !cursor.is("@"))
+      throw new NotModelledError("nft: several fields against one value");
+    const use = readUse(ns, context, cursor, keys, null);
+    return { statement: { kind: "lookup", use, negate }, place: keys.place };
+  }
+  if (cursor.is("map")) return unused(ns, context, cursor, keys);
   if (!cursor.take("set")) return { statement: readMatch(ns, cursor, read), place: read.place };
-  const { selector } = read;
-  if (selector.type !== "mark") throw new NotModelledError(`nft: ${selector.words} set`);
-  const from = beginsSelector(cursor) ? readSelector(cursor).selector : null;
-  if (from !== null && from.type !== "mark")
-    throw new NotModelledError(`nft: ${selector.words} set ${from.words}`);
-  const value = from === null ? readValue(ns, "mark", cursor.next()) : 0;
+  return { statement: readSetStatement(ns, context, cursor, read.selector), place: read.place };
+}
+
+/** A value of a map with which nothing is done. */
+function unused(ns: NetNs, context: Context, cursor: Cursor, keys: ReadKeys): never {
+  cursor.next();
+  readUse(ns, context, cursor, keys, ["mark"]);
+  return cursor.unexpected();
+}
+
+/** `meta mark set 5`, `ip saddr set ip daddr map @names` */
+function readSetStatement(ns: NetNs, context: Context, cursor: Cursor, selector: Selector): NftStatement {
+  const { type, words, proto } = selector;
+  const writable = type === "mark" || words === "ip ttl" || (proto !== "" && /addr|port/.test(words));
+  if (!writable) throw new NotModelledError(`nft: ${words} set`);
+  let map: NftUse | null = null;
+  let from: Selector | null = null;
+  if (beginsSelector(cursor)) {
+    const keys = readKeys(cursor);
+    if (cursor.take("map")) map = readUse(ns, context, cursor, keys, [type]);
+    else if (keys.keys.length === 1) from = keys.keys[0];
+  }
+  if (from !== null && (from.type !== "mark" || type !== "mark"))
+    throw new NotModelledError(`nft: ${words} set ${from.words}`);
+  const value = from === null && map === null ? readValue(ns, type, cursor.next()) : 0;
   if (!cursor.atEnd && "&|^andxor".includes(cursor.token.text))
     throw new NotModelledError(`nft: ${cursor.token.text}`);
-  return { statement: { kind: "set", selector, value, from }, place: read.place };
+  return { kind: "set", selector, value, from, map };
 }
 
 function readVerdict(cursor: Cursor, first: Token): Read {
@@ -113,10 +154,14 @@ function readVerdict(cursor: Cursor, first: Token): Read {
   return { statement: { kind: "verdict", verdict, chain: name.text }, place: name };
 }
 
-function readCounter(cursor: Cursor, first: Token): Read {
+function readCounter(ns: NetNs, context: Context, cursor: Cursor, first: Token): Read {
   if (cursor.take("name")) {
-    if (cursor.token.kind === "word" && beginsSelector(cursor))
-      throw new NotModelledError("nft: counter name by a map");
+    if (cursor.token.kind === "word" && beginsSelector(cursor)) {
+      const keys = readKeys(cursor);
+      cursor.expect("map");
+      const use = readUse(ns, context, cursor, keys, "counter");
+      return { statement: { kind: "objects", use }, place: keys.place };
+    }
     const name = cursor.name();
     return { statement: { kind: "object", name: name.text }, place: name };
   }

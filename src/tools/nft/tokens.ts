@@ -104,6 +104,13 @@ export class Cursor {
     return this.token.kind !== "quoted" && this.token.kind !== "newline" && this.token.text === text;
   }
 
+  /** Whether a comparison stands here and that sign behind it. */
+  isAhead(text: string): boolean {
+    if (!this.is("!=") && !this.is("==")) return false;
+    const next = this.tokens[this.at + 1];
+    return next.kind === "sign" && next.text === text;
+  }
+
   /** Goes past it when it is there. */
   take(text: string): boolean {
     if (!this.is(text)) return false;

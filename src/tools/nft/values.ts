@@ -1,5 +1,6 @@
 /** Values of nft(8) by their types (src/datatype.c, src/ct.c, src/meta.c, src/proto.c): read, and written. */
 import type { NetNs } from "../../net/core/net-ns.ts";
+import type { NftRange } from "../../net/netfilter/nft/nft-rule.ts";
 import type { NftType } from "../../net/netfilter/nft/nft-selector.ts";
 import { protocolName, protocolNumber } from "../../net/netfilter/words/names.ts";
 import { servicePort } from "../../net/netfilter/words/services.ts";
@@ -85,14 +86,30 @@ const MAX: Readonly<Partial<Record<NftType, number>>> = {
   integer: 0xff,
 };
 
-/** What nft says of a word that is none of the type's. */
-const NAMES: Readonly<Partial<Record<NftType, string>>> = {
+/** What nft calls a type. */
+const TYPE_NAMES: Readonly<Record<NftType, string>> = {
+  ipv4_addr: "IPv4 address",
+  inet_service: "internet network service",
+  inet_proto: "Internet protocol",
+  mark: "packet mark",
+  ifname: "network interface name",
+  iface_index: "network interface index",
   ct_state: "conntrack state",
   ct_status: "conntrack status",
-  tcp_flag: "TCP flag",
   icmp_type: "ICMP type",
   icmp_code: "icmp code",
+  tcp_flag: "TCP flag",
+  integer: "integer",
 };
+
+export function typesText(types: readonly NftType[]): string {
+  return types.map((type) => TYPE_NAMES[type]).join(", ");
+}
+
+/** With the word for several. */
+export function typeText(types: readonly NftType[]): string {
+  return types.length === 1 ? typesText(types) : `concatenation of (${typesText(types)})`;
+}
 
 export function readValue(ns: NetNs, type: NftType, token: Token): number {
   const { text } = token;
@@ -130,7 +147,7 @@ function named(ns: NetNs, type: NftType, token: Token): number {
     return dev.ifindex;
   }
   const found = SYMBOLS[type]?.find(([name]) => name === text);
-  if (found === undefined) throw new NftTextError(`Could not parse ${NAMES[type] ?? "integer"}`, token);
+  if (found === undefined) throw new NftTextError(`Could not parse ${TYPE_NAMES[type]}`, token);
   return found[1];
 }
 
@@ -169,4 +186,12 @@ function flags(symbols: Symbols, value: number, numeric: boolean): string[] {
     words.push(name ?? `0x${bit.toString(16)}`);
   }
   return words.length === 0 ? ["0x0"] : words;
+}
+
+/** `10.0.0.0/8`, null when the range is no network. */
+export function networkText([low, high]: NftRange): string | null {
+  const size = high - low + 1;
+  const bits = Math.log2(size);
+  if (!Number.isInteger(bits) || low % size !== 0) return null;
+  return `${formatIp4(low | 0)}/${32 - bits}`;
 }

@@ -102,19 +102,29 @@ function* udpListener(
 }
 
 class Stdio implements Endpoint {
-  readonly wq = null;
   readonly call = "write(1, ...)";
   private readonly context: ToolContext;
-  private at = 0;
+  /** What was taken from the input and is more than one block. */
+  private kept: string;
 
   constructor(context: ToolContext) {
     this.context = context;
+    this.kept = context.input === undefined ? context.stdin : "";
+  }
+
+  get wq(): WaitQueue | null {
+    return this.context.input?.readable ?? null;
   }
 
   // biome-ignore lint/correctness/useYield: it never waits
-  *read(max: number): Co<Uint8Array> {
-    const block = this.context.stdin.slice(this.at, this.at + max);
-    this.at += block.length;
+  *read(max: number): Co<Uint8Array | null> {
+    if (this.kept === "") {
+      const text = this.context.input?.available() ?? null;
+      if (text === "") return null;
+      this.kept = text ?? "";
+    }
+    const block = this.kept.slice(0, max);
+    this.kept = this.kept.slice(max);
     return asciiBytes(block);
   }
 

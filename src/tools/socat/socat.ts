@@ -69,6 +69,16 @@ interface Direction {
 
 function* runSocat(args: SocatArgs, context: ToolContext): Co<ToolOutput> {
   if (args.text !== "") return { stdout: args.text, stderr: "", status: 0 };
+  // With fork a child has one peer, and who listens stays.
+  const { left } = args;
+  const stays = left.kind === "udp-listen" && left.options.fork;
+  for (;;) {
+    const output = yield* runOnce(args, context);
+    if (!stays || output.status !== 0) return output;
+  }
+}
+
+function* runOnce(args: SocatArgs, context: ToolContext): Co<ToolOutput> {
   const ends: Endpoint[] = [];
   let failing: Endpoint | null = null;
   try {

@@ -30,6 +30,8 @@ export interface Network {
   readonly targets: readonly string[];
   /** Ports that packets are sent to. */
   readonly ports: readonly number[];
+  /** Nothing but connections between stations of two legs, which are tracked. */
+  readonly tracked?: boolean;
   /** Frames may go to the MAC of another station directly (bridges). */
   readonly bridged: boolean;
 }

@@ -170,10 +170,7 @@ export function portlessPacket(context: PacketContext): Bytes {
   return ipv4(usual(context, protocol), body);
 }
 
-/**
- * A packet that is broken in one way, or of an unknown protocol: not SCTP and DCCP, whose connection tracking is not
- * modelled.
- */
+/** A packet that is broken in one way, or of an unknown protocol: not DCCP, which later kernels than 6.1 do not track. */
 export function damagedPacket(context: PacketContext): Bytes {
   const { prng, src, dst } = context;
   const base = usual(context, IPPROTO_UDP);

@@ -48,6 +48,10 @@ const CONNTRACK_SYSCTLS: readonly (readonly [string, readonly string[]])[] = [
   ["net.netfilter.nf_conntrack_checksum", ["0"]],
   ["net.netfilter.nf_conntrack_acct", ["1"]],
   ["net.netfilter.nf_conntrack_udp_timeout", ["7"]],
+  ["net.netfilter.nf_conntrack_tcp_max_retrans", ["1", "0"]],
+  ["net.netfilter.nf_conntrack_tcp_timeout_max_retrans", ["70"]],
+  ["net.netfilter.nf_conntrack_tcp_timeout_unacknowledged", ["20", "1000"]],
+  ["net.netfilter.nf_conntrack_sctp_timeout_cookie_wait", ["77"]],
 ];
 
 const EXTRA_ROUTES: readonly string[] = [
@@ -109,7 +113,6 @@ function policies(prng: Prng): Command[] {
 
 /** Behind a rule that wants it: before, the parameters are not there. */
 function conntrackParameters(prng: Prng): Command[] {
-  if (prng.below(4) > 0) return [];
   const commands: Command[] = [{ ns: "r", run: "iptables -A FORWARD -m conntrack --ctstate NEW" }];
   for (const [name, values] of CONNTRACK_SYSCTLS)
     if (prng.below(3) === 0) commands.push({ ns: "r", run: `sysctl -qw ${name}=${prng.pick(values)}` });
@@ -135,7 +138,7 @@ export function router(prng: Prng): Network {
     listeners: prng.below(3) === 0 ? [server("r", "tcp", 80, prng), server("r", "udp", 53, prng)] : [],
     legs: legs.map(({ leg }) => leg),
     firewalls: [{ ns: "r", devs: legs.map((_, i) => `eth${i}`) }],
-    rules: conntrackParameters(prng),
+    rules: prng.below(4) > 0 ? [] : conntrackParameters(prng),
     targets: [
       "172.16.1.1",
       "172.17.1.1",
@@ -148,6 +151,41 @@ export function router(prng: Prng): Network {
       "172.24.1.1",
     ].concat(["192.0.2.1", "198.51.100.7", "10.0.0.5"]),
     ports: COMMON_PORTS,
+    bridged: false,
+  };
+}
+
+/** The other side is in the common zone; without --zone-reply, as rules.ts says. */
+const ZONES = ["--zone 1", "--zone-orig 1", "--zone mark"];
+const WRONG = "iptables -A FORWARD -m conntrack --ctstate INVALID -j DROP";
+
+/** A router that tracks the connections of stations on two sides of it, which do nearly everything wrong. */
+export function tracker(prng: Prng): Network {
+  const legs = [subnetLeg(0), subnetLeg(1)];
+  const setup: Command[] = legs.flatMap((_, i) => cable("r", `eth${i}`, `w${i}`, i));
+  setup.push(...worldUp(legs.length), { ns: "r", run: "ip link set lo up" });
+  legs.forEach((_, i) => {
+    setup.push({ ns: "r", run: `ip addr add 10.${i}.0.1/24 brd + dev eth${i}` });
+    setup.push({ ns: "r", run: `ip link set eth${i} up` });
+  });
+  setup.push({ ns: "r", run: "sysctl -qw net.ipv4.ip_forward=1" });
+  const rules = conntrackParameters(prng);
+  if (prng.below(3) === 0) rules.push({ ns: "r", run: WRONG });
+  if (prng.below(4) === 0)
+    rules.push({ ns: "r", run: `iptables -t raw -A PREROUTING -i eth0 -j CT ${prng.pick(ZONES)}` });
+  if (prng.below(3) === 0)
+    rules.push({ ns: "r", run: "iptables -t nat -A POSTROUTING -o eth1 -j MASQUERADE" });
+  return {
+    namespaces: ["r"],
+    setup,
+    stations: legs.map(({ station }) => station),
+    listeners: [],
+    legs: legs.map(({ leg }) => leg),
+    firewalls: [],
+    rules,
+    targets: [],
+    ports: [80, 8080],
+    tracked: true,
     bridged: false,
   };
 }

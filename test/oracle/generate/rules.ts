@@ -24,7 +24,7 @@ interface Place {
   readonly protocol: string;
 }
 
-const PROTOCOLS = ["", "", "tcp", "tcp", "udp", "udp", "icmp", "47"];
+const PROTOCOLS = ["", "", "tcp", "tcp", "udp", "udp", "icmp", "47", "132"];
 
 function not(prng: Prng): string {
   return prng.below(6) === 0 ? "! " : "";
@@ -136,7 +136,7 @@ function extraMatch(place: Place): string {
  */
 function natTarget({ prng, hook, protocol, network }: Place): string {
   const address = prng.pick(network.legs).hosts[0];
-  const ported = protocol === "tcp" || protocol === "udp";
+  const ported = protocol === "tcp" || protocol === "udp" || protocol === "132";
   const port = ported ? prng.pick(["", ":80", ":8080", ":5000"]) : "";
   const own = prng.pick(network.legs).address || "10.5.0.99";
   // A tunnel that is led into itself ends by the recursion limit; its ports differ by level, which the kernel's do not.
@@ -165,6 +165,12 @@ function natTarget({ prng, hook, protocol, network }: Place): string {
   ]);
 }
 
+/**
+ * Zones of both directions: with one of a single direction packets of one flow may become two flows that collide, which
+ * later kernels than 6.1 resolve otherwise (a4e6a1031e77, "netfilter: conntrack: add clash resolution for reverse collisions").
+ */
+const ZONES = ["--zone 1", "--zone 2", "--zone mark"];
+
 const RESET_NEW = "-m conntrack --ctstate NEW -j REJECT --reject-with tcp-reset";
 
 function target(place: Place, chains: readonly string[]): string {
@@ -172,8 +178,10 @@ function target(place: Place, chains: readonly string[]): string {
   if (chains.length > 0 && prng.below(4) === 0) return `-j ${prng.pick(chains)}`;
   if (prng.below(12) === 0) return prng.pick(["", "-j RETURN"]);
   if (table === "nat" && hook !== "") return `-j ${natTarget(place)}`;
-  if (table === "raw")
+  if (table === "raw") {
+    if (prng.below(3) === 0) return `-j CT ${prng.pick(ZONES)}`;
     return `-j ${prng.pick(["ACCEPT", "DROP", "NOTRACK", "CT --notrack", "MARK --set-mark 0x1"])}`;
+  }
   if (table === "filter") {
     // Since Linux 6.3 a reset closes a connection that conntrack knows; Linux 6.1 leaves it alone.
     const reset = protocol === "tcp" ? [RESET_NEW] : [];

@@ -26,6 +26,8 @@ import {
   tcpPacket,
   udpPacket,
 } from "./packets.ts";
+import { association, sctpPacket, udplitePacket } from "./sctp.ts";
+import { segments } from "./segments.ts";
 
 /** Every kind of error, known codes and others. */
 const ICMP_ERRORS: readonly (readonly [type: number, code: number])[] = [
@@ -93,6 +95,7 @@ const KINDS: readonly (readonly [weight: number, source: Source])[] = [
   [1, (t) => t.martian()],
   [1, (t) => t.foreignFrame()],
   [1, (t) => t.collision()],
+  [1, (t) => t.association()],
 ];
 
 const TOTAL = KINDS.reduce((sum, [weight]) => sum + weight, 0);
@@ -110,6 +113,10 @@ export class Traffic {
 
   /** Adds frames of a random kind. */
   more(): void {
+    if (this.network.tracked === true) {
+      this.tracked();
+      return;
+    }
     let at = this.prng.below(TOTAL);
     for (const [weight, source] of KINDS) {
       at -= weight;
@@ -140,6 +147,38 @@ export class Traffic {
     const script = ["SA", "A", "PA", "A", "PA", "A", "FA", "FA", "A"];
     const length = 1 + this.prng.below(script.length);
     for (let i = 0; i < length; i++) this.turn(script[i]);
+  }
+
+  /** An SCTP association of two stations. */
+  association(): void {
+    this.packet(sctpPacket);
+    this.associationBehind();
+  }
+
+  private associationBehind(): void {
+    for (const answer of association(this.prng)) this.answer(answer, `SCTP ${answer.chunks?.join(",")}`);
+  }
+
+  /** What a router tracks of stations on two sides of it: mostly TCP, from its beginning or from somewhere. */
+  private tracked(): void {
+    const { prng, network } = this;
+    const [leg, other] = prng.below(2) === 0 ? network.legs : [...network.legs].reverse();
+    const context = { ...this.context(leg), dst: prng.pick(other.hosts.slice(0, 2)) };
+    switch (prng.below(9)) {
+      case 0:
+        this.sendIp(leg, sctpPacket(context), "SCTP");
+        this.associationBehind();
+        return;
+      case 1:
+        this.sendIp(leg, udplitePacket(context), "UDP-Lite");
+        if (prng.below(2) === 0) this.answer({ back: 0, flags: "", payload: 9 }, "answer");
+        return;
+      default: {
+        const first = prng.pick(["S", "S", "S", "S", "S", "A", "PA", "SA", "FA", "R"]);
+        this.sendIp(leg, tcpPacket(context, first), `TCP ${first}`);
+        for (const answer of segments(prng)) this.answer(answer, `TCP ${answer.flags || "none"}`);
+      }
+    }
   }
 
   private turn(flags: string): void {

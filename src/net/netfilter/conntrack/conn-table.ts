@@ -27,9 +27,21 @@ export class ConnTable {
     this.key = key;
   }
 
-  /** The entry with that tuple in one of its directions, expired or not; null when there is none. */
-  find(src: number, dst: number, sport: number, dport: number, proto: number): Conn | null {
-    const hash = this.hash(src, dst, sport, dport, proto);
+  /**
+   * The entry with that tuple in one of its directions, expired or not, that is in that zone for this direction: looked up
+   * under `zone`, which is one of the two. null when there is none.
+   */
+  find(
+    src: number,
+    dst: number,
+    sport: number,
+    dport: number,
+    proto: number,
+    zone = 0,
+    zoneOrig = 0,
+    zoneReply = 0,
+  ): Conn | null {
+    const hash = this.hash(src, dst, sport, dport, proto, zone);
     const slots = this.slots;
     const mask = this.mask;
     for (let i = hash & mask; ; i = (i + 1) & mask) {
@@ -43,7 +55,8 @@ export class ConnTable {
           conn.origSrc === src &&
           conn.origDst === dst &&
           conn.origSport === sport &&
-          conn.origDport === dport
+          conn.origDport === dport &&
+          conn.zoneOf(0) === zoneOrig
         ) {
           this.foundDir = 0;
           return conn;
@@ -52,7 +65,8 @@ export class ConnTable {
         conn.replSrc === src &&
         conn.replDst === dst &&
         conn.replSport === sport &&
-        conn.replDport === dport
+        conn.replDport === dport &&
+        conn.zoneOf(1) === zoneReply
       ) {
         this.foundDir = 1;
         return conn;
@@ -82,18 +96,18 @@ export class ConnTable {
   }
 
   private origHash(conn: Conn): number {
-    return this.hash(conn.origSrc, conn.origDst, conn.origSport, conn.origDport, conn.proto);
+    return this.hash(conn.origSrc, conn.origDst, conn.origSport, conn.origDport, conn.proto, conn.zoneOf(0));
   }
 
   private replHash(conn: Conn): number {
-    return this.hash(conn.replSrc, conn.replDst, conn.replSport, conn.replDport, conn.proto);
+    return this.hash(conn.replSrc, conn.replDst, conn.replSport, conn.replDport, conn.proto, conn.zoneOf(1));
   }
 
-  private hash(src: number, dst: number, sport: number, dport: number, proto: number): number {
+  private hash(src: number, dst: number, sport: number, dport: number, proto: number, zone: number): number {
     let h = Math.imul(src ^ this.key, 0x9e3779b1);
     h = Math.imul((h ^ (h >>> 15)) + dst, 0x85ebca6b);
     h = Math.imul((h ^ (h >>> 13)) + ((sport << 16) | dport), 0xc2b2ae35);
-    return mix32(h ^ proto);
+    return mix32(h ^ proto ^ (zone << 8));
   }
 
   private put(hash: number, ref: number): void {

@@ -4,6 +4,7 @@
  * Ports stand in the tuple as numbers in host order. ICMP has none; by convention the source port holds the id and the
  * destination port `type << 8 | code`, in both directions. Other protocols have 0.
  */
+import type { DccpTrack, SctpTrack } from "./track.ts";
 
 /** Direction of a packet in its connection. */
 export const IP_CT_DIR_ORIGINAL = 0;
@@ -23,7 +24,15 @@ export const IPS_DST_NAT_DONE = 1 << 8;
 export const IPS_NAT_DONE_MASK = IPS_SRC_NAT_DONE | IPS_DST_NAT_DONE;
 export const IPS_DYING = 1 << 9;
 export const IPS_FIXED_TIMEOUT = 1 << 10;
+/** Not a connection: what a rule wants of the packet's own (nf_ct_tmpl_alloc). */
+export const IPS_TEMPLATE = 1 << 11;
 export const IPS_NAT_CLASH = 1 << 12;
+
+/** Bits of `Conn.zoneFlags` (nf_conntrack_zones.h): the directions that the zone is of; the mark of a packet is the zone. */
+export const NF_CT_ZONE_DIR_ORIG = 1 << 0;
+export const NF_CT_ZONE_DIR_REPL = 1 << 1;
+export const NF_CT_DEFAULT_ZONE_DIR = NF_CT_ZONE_DIR_ORIG | NF_CT_ZONE_DIR_REPL;
+export const NF_CT_FLAG_MARK = 1 << 2;
 
 /** enum tcp_conntrack. */
 export const TCP_CONNTRACK_NONE = 0;
@@ -109,6 +118,14 @@ export class TcpTrack {
   }
 }
 
+/** What the listeners for events were told of a connection last (struct nf_conntrack_ecache). */
+export class EventCache {
+  told = false;
+  state = 0;
+  status = 0;
+  mark = 0;
+}
+
 export class Conn {
   proto = 0;
   origSrc = 0;
@@ -124,14 +141,22 @@ export class Conn {
   mark = 0;
   /** When it expires, absolute ns; while unconfirmed: how long it will live from its confirmation. */
   timeoutNs = 0;
+  /** Where its tuples are valid (struct nf_conntrack_zone): one of 65536 tables, in one direction or both. */
+  zone = 0;
+  /** NF_CT_ZONE_DIR_* */
+  zoneFlags = NF_CT_DEFAULT_ZONE_DIR;
   /** TCP only. */
   tcp: TcpTrack | null = null;
+  sctp: SctpTrack | null = null;
+  dccp: DccpTrack | null = null;
   /** UDP: from then on traffic in both directions makes a stream, absolute ns. */
   streamNs = 0;
   /** ifindex that a MASQUERADE bound it to; 0 when none. */
   masqIndex = 0;
   /** Packets and bytes of the two directions, when `nf_conntrack_acct` was 1 at its birth. */
   acct: Float64Array | null = null;
+  /** Made only where somebody listened at its birth. */
+  ecache: EventCache | null = null;
   /** Place in the table, -1 when it is in none. */
   index = -1;
   /** The list of all, in order of confirmation. */
@@ -149,12 +174,28 @@ export class Conn {
     this.origDport = dport;
   }
 
+  /** The zone of its tuple in a direction (nf_ct_zone_id). */
+  zoneOf(dir: CtDir): number {
+    return (this.zoneFlags & (NF_CT_ZONE_DIR_ORIG << dir)) === 0 ? 0 : this.zone;
+  }
+
+  get isTemplate(): boolean {
+    return (this.status & IPS_TEMPLATE) !== 0;
+  }
+
   get isConfirmed(): boolean {
     return (this.status & IPS_CONFIRMED) !== 0;
   }
 
   get isDying(): boolean {
     return (this.status & IPS_DYING) !== 0;
+  }
+
+  /** The state of its protocol: TCP_CONNTRACK_*, SCTP_CONNTRACK_*, CT_DCCP_*; -1 for others. */
+  get protoState(): number {
+    if (this.sctp !== null) return this.sctp.state;
+    if (this.dccp !== null) return this.dccp.state;
+    return this.tcp === null ? -1 : this.tcp.state;
   }
 
   /** TCP_CONNTRACK_*, 0 for other protocols. */

@@ -1,7 +1,16 @@
 /** What happens to a packet in connection tracking (nf_conntrack_core.c of Linux 6.1). */
 
 import { SEC } from "../../../sim/sim.ts";
-import { IPPROTO_GRE, IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, ipHeaderLen } from "../../../wire/ipv4.ts";
+import {
+  IPPROTO_DCCP,
+  IPPROTO_GRE,
+  IPPROTO_ICMP,
+  IPPROTO_SCTP,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  IPPROTO_UDPLITE,
+  ipHeaderLen,
+} from "../../../wire/ipv4.ts";
 import { type Hook, NF_ACCEPT, NF_DROP, type Verdict } from "../../core/hooks.ts";
 import {
   IP_CT_ESTABLISHED,
@@ -16,6 +25,7 @@ import { TRACE_CT_NEW } from "../../core/trace.ts";
 import {
   Conn,
   type CtDir,
+  EventCache,
   IP_CT_DIR_ORIGINAL,
   IP_CT_DIR_REPLY,
   IPS_CONFIRMED,
@@ -25,12 +35,16 @@ import {
   IPS_NAT_CLASH,
   IPS_NAT_DONE_MASK,
   IPS_SEEN_REPLY,
+  NF_CT_DEFAULT_ZONE_DIR,
+  NF_CT_FLAG_MARK,
 } from "./conn.ts";
 import type { Conntrack } from "./conntrack-net.ts";
 import { CT_ACCEPT, CT_DROP, CT_INVALID, CT_REPEAT, type CtVerdict } from "./proto.ts";
+import { dccpPacket } from "./proto-dccp.ts";
 import { icmpError, icmpPacket } from "./proto-icmp.ts";
+import { sctpPacket } from "./proto-sctp.ts";
 import { tcpPacket } from "./proto-tcp.ts";
-import { genericPacket, grePacket, udpPacket } from "./proto-udp.ts";
+import { genericPacket, grePacket, udplitePacket, udpPacket } from "./proto-udp.ts";
 
 const CLASH_TIMEOUT_NS = SEC;
 
@@ -57,11 +71,14 @@ function initConntrack(ct: Conntrack): Conn | null {
     return null;
   }
   const conn = new Conn(tuple.proto, tuple.src, tuple.dst, tuple.sport, tuple.dport);
+  conn.zone = ct.zone;
+  conn.zoneFlags = ct.zoneFlags;
   conn.replSrc = inner.src;
   conn.replDst = inner.dst;
   conn.replSport = inner.sport;
   conn.replDport = inner.dport;
   if (ct.acct !== 0) conn.acct = new Float64Array(4);
+  if (ct.limits.listeners !== 0) conn.ecache = new EventCache();
   return conn;
 }
 
@@ -79,7 +96,7 @@ function sameWays(conn: Conn): boolean {
 function resolveNormalCt(ct: Conntrack, skb: Skb): void {
   tableFull = false;
   if (!ct.tuple.read(skb.view, skb.netOff, skb.tail)) return;
-  const conn = ct.find(ct.tuple);
+  const conn = ct.findInZone(ct.tuple);
   if (conn === null) {
     skb.ct = initConntrack(ct);
     skb.ctInfo = IP_CT_NEW;
@@ -97,6 +114,9 @@ function handlePacket(ct: Conntrack, conn: Conn, skb: Skb, off: number, hook: Ho
   if (conn.proto === IPPROTO_UDP) return udpPacket(ct, conn, skb, off, hook);
   if (conn.proto === IPPROTO_ICMP) return icmpPacket(ct, conn);
   if (conn.proto === IPPROTO_GRE) return grePacket(ct, conn);
+  if (conn.proto === IPPROTO_SCTP) return sctpPacket(ct, conn, skb, off, ctDirOf(skb.ctInfo), hook);
+  if (conn.proto === IPPROTO_DCCP) return dccpPacket(ct, conn, skb, off, ctDirOf(skb.ctInfo), hook);
+  if (conn.proto === IPPROTO_UDPLITE) return udplitePacket(ct, conn, skb, off, hook);
   return genericPacket(ct, conn);
 }
 
@@ -116,9 +136,24 @@ function account(conn: Conn, skb: Skb): void {
   acct[at + 1] += skb.tail - skb.netOff;
 }
 
+/** Takes the template off a packet, and with it the zone that is wanted (nf_ct_zone_tmpl). */
+function takeTemplate(ct: Conntrack, skb: Skb): void {
+  const template = skb.ct as Conn | null;
+  skb.ct = null;
+  if (template === null) {
+    ct.zone = 0;
+    ct.zoneFlags = NF_CT_DEFAULT_ZONE_DIR;
+    return;
+  }
+  const { zoneFlags } = template;
+  ct.zone = (zoneFlags & NF_CT_FLAG_MARK) === 0 ? template.zone : skb.mark & 0xffff;
+  ct.zoneFlags = zoneFlags & NF_CT_DEFAULT_ZONE_DIR;
+}
+
 /** Finds or makes the connection of a whole packet and tracks it (nf_conntrack_in). */
 export function nfConntrackIn(ct: Conntrack, skb: Skb, hook: Hook): Verdict {
-  if (skb.ct !== null || skb.ctInfo === IP_CT_UNTRACKED) return NF_ACCEPT;
+  if (skb.ctInfo === IP_CT_UNTRACKED || (skb.ct !== null && !(skb.ct as Conn).isTemplate)) return NF_ACCEPT;
+  takeTemplate(ct, skb);
   const { view, netOff } = skb;
   const off = netOff + ipHeaderLen(view, netOff);
   if (view.getUint8(netOff + 9) === IPPROTO_ICMP) {
@@ -150,11 +185,13 @@ export function nfConntrackIn(ct: Conntrack, skb: Skb, hook: Hook): Verdict {
 /** Another entry than `own` that has `own`'s original or reply tuple, or null. */
 function clashing(ct: Conntrack, own: Conn): Conn | null {
   const { tuple } = ct;
+  const zoneOrig = own.zoneOf(IP_CT_DIR_ORIGINAL);
+  const zoneReply = own.zoneOf(IP_CT_DIR_REPLY);
   tuple.set(own.proto, own.origSrc, own.origDst, own.origSport, own.origDport);
-  const first = ct.find(tuple);
+  const first = ct.findUnder(tuple, zoneOrig, zoneOrig, zoneReply);
   if (first !== null) return first;
   tuple.set(own.proto, own.replSrc, own.replDst, own.replSport, own.replDport);
-  return ct.find(tuple);
+  return ct.findUnder(tuple, zoneReply, zoneOrig, zoneReply);
 }
 
 function sameTuples(a: Conn, b: Conn): boolean {
@@ -189,7 +226,8 @@ function resolveClash(ct: Conntrack, skb: Skb, loser: Conn, winner: Conn): Verdi
       return NF_ACCEPT;
     }
     ct.tuple.set(loser.proto, loser.replSrc, loser.replDst, loser.replSport, loser.replDport);
-    if (ct.find(ct.tuple) === null) {
+    const zoneReply = loser.zoneOf(IP_CT_DIR_REPLY);
+    if (ct.findUnder(ct.tuple, zoneReply, loser.zoneOf(IP_CT_DIR_ORIGINAL), zoneReply) === null) {
       loser.timeoutNs = CLASH_TIMEOUT_NS;
       loser.status |= IPS_FIXED_TIMEOUT | IPS_NAT_CLASH | IPS_CONFIRMED;
       ct.insert(loser, true);
@@ -210,7 +248,11 @@ function resolveClashInfo(skb: Skb, winner: Conn): void {
 /** The packet made it out of the namespace or to a socket: its new connection becomes real (__nf_conntrack_confirm). */
 export function nfConntrackConfirm(ct: Conntrack, skb: Skb): Verdict {
   const conn = skb.ct as Conn | null;
-  if (conn === null || (conn.status & IPS_CONFIRMED) !== 0) return NF_ACCEPT;
+  if (conn === null) return NF_ACCEPT;
+  if ((conn.status & IPS_CONFIRMED) !== 0) {
+    if (conn.ecache !== null && (conn.status & IPS_DYING) === 0) ct.events.deliver(conn);
+    return NF_ACCEPT;
+  }
   if (ctDirOf(skb.ctInfo) !== IP_CT_DIR_ORIGINAL) return NF_ACCEPT;
   if ((conn.status & IPS_DYING) !== 0) {
     ct.stats.insertFailed++;
@@ -220,5 +262,6 @@ export function nfConntrackConfirm(ct: Conntrack, skb: Skb): Verdict {
   if (winner !== null) return resolveClash(ct, skb, conn, winner);
   conn.status |= IPS_CONFIRMED;
   ct.insert(conn, false);
+  if (conn.ecache !== null) ct.events.deliver(conn);
   return NF_ACCEPT;
 }

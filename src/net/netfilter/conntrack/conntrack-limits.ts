@@ -8,6 +8,8 @@ export class ConntrackLimits {
   max = DEFAULT_MAX;
   expectMax = 1024;
   buckets = 65536;
+  /** Listeners for events in any namespace: while there is one, new connections have events. */
+  listeners = 0;
 
   /** Says that a packet was dropped because the table is full. */
   warnFull(kernel: Kernel): void {

@@ -4,18 +4,34 @@
  */
 import { SEC } from "../../../sim/sim.ts";
 import { Timer } from "../../../sim/timer.ts";
+import type { NetDevice } from "../../core/net-device.ts";
 import type { NetNs } from "../../core/net-ns.ts";
 import type { Skb } from "../../core/skb.ts";
 import { BySource } from "./by-source.ts";
-import { type Conn, IPS_ASSURED, IPS_DYING, IPS_FIXED_TIMEOUT } from "./conn.ts";
+import {
+  Conn,
+  IPS_ASSURED,
+  IPS_CONFIRMED,
+  IPS_DYING,
+  IPS_FIXED_TIMEOUT,
+  IPS_TEMPLATE,
+  NF_CT_DEFAULT_ZONE_DIR,
+  NF_CT_ZONE_DIR_ORIG,
+  NF_CT_ZONE_DIR_REPL,
+} from "./conn.ts";
 import { ConnTable } from "./conn-table.ts";
 import { ConntrackLimits } from "./conntrack-limits.ts";
+import { ConntrackEvents } from "./ecache.ts";
 import { Tuple } from "./tuple.ts";
 
 /** Timeouts in seconds by TCP_CONNTRACK_*, then max_retrans and unacknowledged. */
 export const TCP_TIMEOUT_RETRANS = 10;
 export const TCP_TIMEOUT_UNACK = 11;
 const TCP_TIMEOUTS = [0, 120, 60, 432000, 120, 60, 30, 120, 10, 120, 300, 300];
+
+/** By SCTP_CONNTRACK_* and CT_DCCP_*. */
+const SCTP_TIMEOUTS = [10, 10, 3, 3, 210, 3, 3, 3, 30];
+const DCCP_TIMEOUTS = [240, 240, 480, 480, 43200, 64, 64, 240];
 
 /** Least time between two passes over the table. */
 const GC_INTERVAL_NS = SEC;
@@ -41,11 +57,19 @@ export class Conntrack {
   readonly table: ConnTable;
   readonly bySource: BySource;
   readonly stats = new ConntrackStats();
+  readonly events = new ConntrackEvents();
   /** Shared by the namespaces of the kernel. */
   readonly limits: ConntrackLimits;
   /** Scratch tuples of the packet in work and of the one quoted in an ICMP error. */
   readonly tuple = new Tuple();
   readonly inner = new Tuple();
+  private readonly templates = new Map<number, Conn>();
+  /** Zone of the packet in work, by direction. */
+  zone = 0;
+  zoneFlags = NF_CT_DEFAULT_ZONE_DIR;
+  /** Devices of the packet in work: kept only for the lines of `logInvalid`. */
+  inDev: NetDevice | null = null;
+  outDev: NetDevice | null = null;
   /** Hooks are registered. */
   enabled = false;
   /** Oldest confirmed entry; the rest follows by `listNext`. */
@@ -54,10 +78,14 @@ export class Conntrack {
   private readonly gc: Timer;
   /** net.netfilter.nf_conntrack_*: times in seconds. */
   readonly tcpTimeouts = TCP_TIMEOUTS.slice();
+  readonly sctpTimeouts = SCTP_TIMEOUTS.slice();
+  readonly dccpTimeouts = DCCP_TIMEOUTS.slice();
   udpTimeout = 30;
   udpTimeoutStream = 120;
   icmpTimeout = 30;
   genericTimeout = 600;
+  /** Has no effect: a flow begins with a Request or not at all. */
+  dccpLoose = 1;
   tcpLoose = 1;
   tcpBeLiberal = 0;
   tcpIgnoreInvalidRst = 0;
@@ -87,14 +115,46 @@ export class Conntrack {
 
   /**
    * The live entry that has the tuple in one of its directions, or null; `table.foundDir` tells which. Removes what has
-   * expired.
+   * expired. Who looks from a zone that is of one direction only sees both: its own and the common one.
    */
-  find(tuple: Tuple): Conn | null {
+  find(tuple: Tuple, zoneOrig = 0, zoneReply = 0): Conn | null {
+    const conn = this.findUnder(tuple, zoneOrig, zoneOrig, zoneReply);
+    if (conn !== null || zoneOrig === zoneReply) return conn;
+    return this.findUnder(tuple, zoneReply, zoneOrig, zoneReply);
+  }
+
+  /** The same as the packet in work sees it. */
+  findInZone(tuple: Tuple): Conn | null {
+    const { zone, zoneFlags } = this;
+    if (zone === 0) return this.find(tuple);
+    return this.find(
+      tuple,
+      (zoneFlags & NF_CT_ZONE_DIR_ORIG) === 0 ? 0 : zone,
+      (zoneFlags & NF_CT_ZONE_DIR_REPL) === 0 ? 0 : zone,
+    );
+  }
+
+  /** The same among the entries whose tuple is filed under `zone` alone. */
+  findUnder(tuple: Tuple, zone: number, zoneOrig: number, zoneReply: number): Conn | null {
     for (;;) {
-      const conn = this.table.find(tuple.src, tuple.dst, tuple.sport, tuple.dport, tuple.proto);
+      const { src, dst, sport, dport, proto } = tuple;
+      const conn = this.table.find(src, dst, sport, dport, proto, zone, zoneOrig, zoneReply);
       if (conn === null || conn.timeoutNs > this.now) return conn;
       this.kill(conn);
     }
+  }
+
+  /** What a packet carries that a rule sends into a zone; `flags` are NF_CT_ZONE_DIR_* and NF_CT_FLAG_MARK. */
+  template(zone: number, flags: number): Conn {
+    const key = (flags << 16) | zone;
+    const known = this.templates.get(key);
+    if (known !== undefined) return known;
+    const made = new Conn(0, 0, 0, 0, 0);
+    made.status = IPS_TEMPLATE | IPS_CONFIRMED;
+    made.zone = zone;
+    made.zoneFlags = flags;
+    this.templates.set(key, made);
+    return made;
   }
 
   /** Puts a new entry into the table; its lifetime begins now. `clash`: only its reply can be found. */
@@ -114,6 +174,7 @@ export class Conntrack {
     if ((conn.status & IPS_DYING) !== 0) return false;
     conn.status |= IPS_DYING;
     if (conn.index < 0) return true;
+    if (conn.ecache !== null) this.events.destroyed(conn);
     this.table.remove(conn);
     this.bySource.remove(conn);
     if (conn.listPrev === null) this.head = conn.listNext;

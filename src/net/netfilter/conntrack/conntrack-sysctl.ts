@@ -20,6 +20,37 @@ const TCP_TIMEOUTS: Readonly<Record<string, number>> = {
   unacknowledged: 11,
 };
 
+/** Timeouts of SCTP and DCCP by their place in `Conntrack.sctpTimeouts` and `dccpTimeouts`. */
+const SCTP_TIMEOUTS: Readonly<Record<string, number>> = {
+  closed: 1,
+  cookie_wait: 2,
+  cookie_echoed: 3,
+  established: 4,
+  shutdown_sent: 5,
+  shutdown_recd: 6,
+  shutdown_ack_sent: 7,
+  heartbeat_sent: 8,
+};
+const DCCP_TIMEOUTS: Readonly<Record<string, number>> = {
+  request: 1,
+  respond: 2,
+  partopen: 3,
+  open: 4,
+  closereq: 5,
+  closing: 6,
+  timewait: 7,
+};
+
+/** Loggers by protocol family once the module is loaded; NONE for the others (nf_log.c). */
+const LOGGERS: Readonly<Record<number, string>> = {
+  2: "nf_log_ipv4",
+  3: "nf_log_arp",
+  5: "nf_log_netdev",
+  7: "nf_log_bridge",
+  10: "nf_log_ipv6",
+};
+const FAMILIES = 11;
+
 type NumberField = {
   [K in keyof Conntrack]: Conntrack[K] extends number ? K : never;
 }[keyof Conntrack];
@@ -27,6 +58,7 @@ type NumberField = {
 const FIELDS: Readonly<Record<string, readonly [NumberField, number]>> = {
   nf_conntrack_acct: ["acct", 1],
   nf_conntrack_checksum: ["checksum", 1],
+  nf_conntrack_dccp_loose: ["dccpLoose", 1],
   nf_conntrack_generic_timeout: ["genericTimeout", INT_MAX],
   nf_conntrack_icmp_timeout: ["icmpTimeout", INT_MAX],
   nf_conntrack_log_invalid: ["logInvalid", 255],
@@ -40,14 +72,6 @@ const FIELDS: Readonly<Record<string, readonly [NumberField, number]>> = {
 
 /** Parameters of what does not exist here: shown as the kernel has them, not to be changed. */
 const FIXED: Readonly<Record<string, string>> = {
-  nf_conntrack_dccp_loose: "1",
-  nf_conntrack_dccp_timeout_closereq: "64",
-  nf_conntrack_dccp_timeout_closing: "64",
-  nf_conntrack_dccp_timeout_open: "43200",
-  nf_conntrack_dccp_timeout_partopen: "480",
-  nf_conntrack_dccp_timeout_request: "240",
-  nf_conntrack_dccp_timeout_respond: "480",
-  nf_conntrack_dccp_timeout_timewait: "240",
   nf_conntrack_events: "2",
   nf_conntrack_frag6_high_thresh: "4194304",
   nf_conntrack_frag6_low_thresh: "3145728",
@@ -55,28 +79,9 @@ const FIXED: Readonly<Record<string, string>> = {
   nf_conntrack_gre_timeout: "30",
   nf_conntrack_gre_timeout_stream: "180",
   nf_conntrack_icmpv6_timeout: "30",
-  nf_conntrack_sctp_timeout_closed: "10",
-  nf_conntrack_sctp_timeout_cookie_echoed: "3",
-  nf_conntrack_sctp_timeout_cookie_wait: "3",
-  nf_conntrack_sctp_timeout_established: "210",
-  nf_conntrack_sctp_timeout_heartbeat_sent: "30",
-  nf_conntrack_sctp_timeout_shutdown_ack_sent: "3",
-  nf_conntrack_sctp_timeout_shutdown_recd: "3",
-  nf_conntrack_sctp_timeout_shutdown_sent: "3",
   nf_flowtable_tcp_timeout: "30",
   nf_flowtable_udp_timeout: "30",
   nf_hooks_lwtunnel: "0",
-  "nf_log.0": "NONE",
-  "nf_log.1": "NONE",
-  "nf_log.10": "NONE",
-  "nf_log.2": "NONE",
-  "nf_log.3": "NONE",
-  "nf_log.4": "NONE",
-  "nf_log.5": "NONE",
-  "nf_log.6": "NONE",
-  "nf_log.7": "NONE",
-  "nf_log.8": "NONE",
-  "nf_log.9": "NONE",
 };
 
 /** Parameters that the namespaces of a kernel share: written in the first one only. */
@@ -93,11 +98,21 @@ function parseInteger(name: string, value: string, max: number): number {
   return number;
 }
 
+/** A timeout: the table that it stands in and its place there. */
+interface Timeout {
+  readonly table: number[];
+  readonly index: number;
+}
+
 export class ConntrackSysctls implements SysctlProvider {
   private readonly ct: Conntrack;
+  private readonly timeouts = new Map<string, Timeout>();
 
   constructor(ct: Conntrack) {
     this.ct = ct;
+    this.addTimeouts("tcp", TCP_TIMEOUTS, ct.tcpTimeouts);
+    this.addTimeouts("sctp", SCTP_TIMEOUTS, ct.sctpTimeouts);
+    this.addTimeouts("dccp", DCCP_TIMEOUTS, ct.dccpTimeouts);
   }
 
   private get isFirst(): boolean {
@@ -109,8 +124,9 @@ export class ConntrackSysctls implements SysctlProvider {
       ...Object.keys(FIELDS),
       ...Object.keys(FIXED),
       ...Object.keys(LIMITS),
-      ...Object.keys(TCP_TIMEOUTS).map((state) => `nf_conntrack_tcp_timeout_${state}`),
+      ...this.timeouts.keys(),
       "nf_conntrack_count",
+      ...Array.from({ length: FAMILIES }, (_, family) => `nf_log.${family}`),
     ].map((name) => PREFIX + name);
     if (this.isFirst) names.push(`${PREFIX}nf_log_all_netns`, "net.nf_conntrack_max");
     return names;
@@ -120,39 +136,43 @@ export class ConntrackSysctls implements SysctlProvider {
     if (name === "net.nf_conntrack_max" && this.isFirst) return String(this.ct.limits.max);
     if (!name.startsWith(PREFIX)) return undefined;
     const key = name.slice(PREFIX.length);
+    const { kernel } = this.ct.ns;
     if (key === "nf_conntrack_count") return String(this.ct.count);
-    if (key === "nf_log_all_netns") return this.isFirst ? "0" : undefined;
+    if (key === "nf_log_all_netns") return this.isFirst ? String(kernel.nfLogAllNetns) : undefined;
     if (Object.hasOwn(FIELDS, key)) return String(this.ct[FIELDS[key][0]]);
     if (Object.hasOwn(LIMITS, key)) return String(this.ct.limits[LIMITS[key as keyof typeof LIMITS]]);
-    const timeout = tcpTimeoutIndex(key);
-    if (timeout >= 0) return String(this.ct.tcpTimeouts[timeout]);
+    const timeout = this.timeouts.get(key);
+    if (timeout !== undefined) return String(timeout.table[timeout.index]);
+    const family = /^nf_log\.(\d+)$/.exec(key);
+    if (family !== null && Number(family[1]) < FAMILIES)
+      return (kernel.nfLogSyslog ? LOGGERS[Number(family[1])] : undefined) ?? "NONE";
     return Object.hasOwn(FIXED, key) ? FIXED[key] : undefined;
   }
 
   set(name: string, value: string): boolean {
     if (this.get(name) === undefined) return false;
     const key = name === "net.nf_conntrack_max" ? "nf_conntrack_max" : name.slice(PREFIX.length);
-    const timeout = tcpTimeoutIndex(key);
+    const timeout = this.timeouts.get(key);
     if (Object.hasOwn(FIELDS, key)) {
       const [field, max] = FIELDS[key];
       (this.ct[field] as number) = parseInteger(name, value, max);
-    } else if (timeout >= 0) {
-      this.ct.tcpTimeouts[timeout] = parseInteger(name, value, INT_MAX);
+    } else if (timeout !== undefined) {
+      timeout.table[timeout.index] = parseInteger(name, value, INT_MAX);
     } else if (Object.hasOwn(LIMITS, key)) {
       if (!this.isFirst) throw new SysError("EACCES", name);
       this.ct.limits[LIMITS[key as keyof typeof LIMITS]] = parseInteger(name, value, INT_MAX);
     } else if (key === "nf_conntrack_count") {
       throw new SysError("EACCES", name);
+    } else if (key === "nf_log_all_netns") {
+      this.ct.ns.kernel.nfLogAllNetns = parseInteger(name, value, 1);
     } else {
       throw new NotModelledError(`sysctl ${name}`);
     }
     return true;
   }
-}
 
-/** Place of `nf_conntrack_tcp_timeout_STATE` in the timeouts, -1 for other names. */
-function tcpTimeoutIndex(key: string): number {
-  const prefix = "nf_conntrack_tcp_timeout_";
-  const state = key.startsWith(prefix) ? key.slice(prefix.length) : "";
-  return Object.hasOwn(TCP_TIMEOUTS, state) ? TCP_TIMEOUTS[state] : -1;
+  private addTimeouts(proto: string, places: Readonly<Record<string, number>>, table: number[]): void {
+    for (const [state, index] of Object.entries(places))
+      this.timeouts.set(`nf_conntrack_${proto}_timeout_${state}`, { table, index });
+  }
 }

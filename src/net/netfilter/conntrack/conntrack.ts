@@ -18,22 +18,30 @@ import {
   NF_STOLEN,
   type Verdict,
 } from "../../core/hooks.ts";
+import type { NetDevice } from "../../core/net-device.ts";
 import type { NetNs } from "../../core/net-ns.ts";
 import { IP_CT_UNTRACKED, type Skb } from "../../core/skb.ts";
 import {
   IP_DEFRAG_CONNTRACK_BRIDGE_IN,
   IP_DEFRAG_CONNTRACK_IN,
   IP_DEFRAG_CONNTRACK_OUT,
+  IP_DEFRAG_ZONES,
   ipDefrag,
 } from "../../ipv4/ip-fragment.ts";
-import { nfConntrackConfirm, nfConntrackIn } from "./conntrack-core.ts";
-import { Conntrack, conntrackOf } from "./conntrack-net.ts";
+import { ctDirOf, nfConntrackConfirm, nfConntrackIn } from "./conntrack-core.ts";
+import { Conntrack, conntrackOf, ctOf } from "./conntrack-net.ts";
 import { ConntrackSysctls } from "./conntrack-sysctl.ts";
 
 export { conntrackOf, ctOf } from "./conntrack-net.ts";
 
-/** Whose queue a fragment goes to (nf_ct_defrag_user). */
+/** Whose queue a fragment goes to, one for each zone (nf_ct_defrag_user). */
 function defragUser(skb: Skb, hook: Hook): number {
+  const conn = ctOf(skb);
+  const user = conn === null ? 0 : conn.zoneOf(ctDirOf(skb.ctInfo)) * IP_DEFRAG_ZONES;
+  return user + directionUser(skb, hook);
+}
+
+function directionUser(skb: Skb, hook: Hook): number {
   if (hook === NF_INET_LOCAL_OUT) return IP_DEFRAG_CONNTRACK_OUT;
   return skb.nfBridge === null ? IP_DEFRAG_CONNTRACK_IN : IP_DEFRAG_CONNTRACK_BRIDGE_IN;
 }
@@ -44,14 +52,30 @@ function conntrackDefrag(ns: NetNs, skb: Skb, hook: Hook): Verdict {
   return ipDefrag(ns, skb, defragUser(skb, hook)) ? NF_ACCEPT : NF_STOLEN;
 }
 
-function conntrackIn(ns: NetNs, skb: Skb, hook: Hook): Verdict {
-  return nfConntrackIn(conntrackOf(ns), skb, hook);
+function conntrackIn(
+  ns: NetNs,
+  skb: Skb,
+  hook: Hook,
+  inDev: NetDevice | null,
+  outDev: NetDevice | null,
+): Verdict {
+  const ct = conntrackOf(ns);
+  ct.inDev = inDev;
+  ct.outDev = outDev;
+  return nfConntrackIn(ct, skb, hook);
 }
 
 /** A local packet that is a fragment was meant to be one (IP_NODEFRAG): left alone. */
-function conntrackLocal(ns: NetNs, skb: Skb, hook: Hook): Verdict {
-  if (ipIsFragment(skb.view, skb.netOff)) return NF_ACCEPT;
-  return nfConntrackIn(conntrackOf(ns), skb, hook);
+function conntrackLocal(
+  ns: NetNs,
+  skb: Skb,
+  hook: Hook,
+  inDev: NetDevice | null,
+  outDev: NetDevice | null,
+): Verdict {
+  if (!ipIsFragment(skb.view, skb.netOff)) return conntrackIn(ns, skb, hook, inDev, outDev);
+  if (ctOf(skb)?.isTemplate === true) skb.ct = null;
+  return NF_ACCEPT;
 }
 
 function conntrackConfirm(ns: NetNs, skb: Skb): Verdict {

@@ -35,7 +35,7 @@ function inetError(ct: Conntrack, skb: Skb, innerOff: number): CtVerdict {
   const { view, tail } = skb;
   const inner = ct.inner;
   if (!inner.read(view, innerOff, tail) || !inner.invert()) return CT_INVALID;
-  const conn = ct.find(inner);
+  const conn = ct.findInZone(inner);
   if (conn === null) return CT_INVALID;
   const dir = ct.table.foundDir;
   const expected = dir === IP_CT_DIR_REPLY ? conn.replDst : conn.origDst;

@@ -1,6 +1,7 @@
 /** The TCP tracker (nf_conntrack_proto_tcp.c of Linux 6.1): state table, pick-up, resets, reopening, timeouts. */
 
 import { SEC } from "../../../sim/sim.ts";
+import { IPPROTO_TCP } from "../../../wire/ipv4.ts";
 import { TCP_ACK, TCP_CWR, TCP_ECE, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, TCP_URG } from "../../../wire/tcp.ts";
 import { type Hook, NF_INET_PRE_ROUTING } from "../../core/hooks.ts";
 import type { Skb } from "../../core/skb.ts";
@@ -20,6 +21,7 @@ import {
   TCP_CONNTRACK_IGNORE,
   TCP_CONNTRACK_INVALID,
   TCP_CONNTRACK_LAST_ACK,
+  TCP_CONNTRACK_NAMES,
   TCP_CONNTRACK_NONE,
   TCP_CONNTRACK_SYN_RECV,
   TCP_CONNTRACK_SYN_SENT,
@@ -29,6 +31,7 @@ import {
   TcpTrack,
 } from "./conn.ts";
 import { type Conntrack, TCP_TIMEOUT_RETRANS, TCP_TIMEOUT_UNACK } from "./conntrack-net.ts";
+import { nfL4protoLogInvalid } from "./log-invalid.ts";
 import { CT_ACCEPT, CT_DROP, CT_IGNORE, CT_INVALID, CT_REPEAT, type CtVerdict } from "./proto.ts";
 import {
   IP_CT_EXP_CHALLENGE_ACK,
@@ -117,22 +120,32 @@ export function tcpNextState(dir: CtDir, index: number, state: number): number {
   return TCP_CONNTRACKS[(dir * INDICES + index) * STATES + state];
 }
 
-/** A segment that is damaged or makes no sense (tcp_error). */
-function tcpError(ct: Conntrack, skb: Skb, off: number, hook: Hook): boolean {
+/** A segment that is damaged or makes no sense: why, null when it is good (tcp_error). */
+function tcpError(ct: Conntrack, skb: Skb, off: number, hook: Hook): string | null {
   const { view, tail } = skb;
-  if (off + 20 > tail) return true;
+  if (off + 20 > tail) return "";
   const headerLen = (view.getUint8(off + 12) >> 4) << 2;
-  if (headerLen < 20 || off + headerLen > tail) return true;
+  if (headerLen < 20 || off + headerLen > tail) return "truncated packet";
   if (hook === NF_INET_PRE_ROUTING && ct.checksum !== 0) {
-    if (!skbChecksumOk(skb, skb.netOff, off, tail - off)) return true;
+    if (!skbChecksumOk(skb, skb.netOff, off, tail - off)) return "bad checksum";
   }
-  return VALID_FLAGS[view.getUint8(off + 13) & ~(TCP_ECE | TCP_CWR | TCP_PSH)] === 0;
+  const flags = view.getUint8(off + 13) & ~(TCP_ECE | TCP_CWR | TCP_PSH);
+  return VALID_FLAGS[flags] === 0 ? "invalid tcp flag combination" : null;
+}
+
+/** A line about the segment in work; who builds a long text asks first whether anybody wants it. */
+function log(ct: Conntrack, skb: Skb, text: string): void {
+  nfL4protoLogInvalid(ct, skb, IPPROTO_TCP, text);
 }
 
 /** First segment of a flow (tcp_new). false: a flow cannot begin like that. */
-function tcpNew(ct: Conntrack, conn: Conn): boolean {
+function tcpNew(ct: Conntrack, conn: Conn, skb: Skb): boolean {
   const state = tcpNextState(IP_CT_DIR_ORIGINAL, segment.index, TCP_CONNTRACK_NONE);
-  if (state === IV || (state !== SS && ct.tcpLoose === 0)) return false;
+  if (state === IV) {
+    log(ct, skb, "invalid new");
+    return false;
+  }
+  if (state !== SS && ct.tcpLoose === 0) return false;
   if (conn.tcp === null) conn.tcp = new TcpTrack();
   else conn.tcp.reset();
   const { orig, repl } = conn.tcp;
@@ -161,11 +174,18 @@ function resync(tcp: TcpTrack, dir: CtDir): void {
   client.scale = tcp.lastWscale;
   tcp.lastFlags &= ~IP_CT_EXP_CHALLENGE_ACK;
   client.flags = tcp.lastFlags;
-  (dir === IP_CT_DIR_ORIGINAL ? tcp.orig : tcp.repl).reset();
+  const server = dir === IP_CT_DIR_ORIGINAL ? tcp.orig : tcp.repl;
+  const liberal = server.flags & IP_CT_TCP_FLAG_BE_LIBERAL;
+  server.reset();
+  server.flags = liberal;
+}
+
+function stateText(): string {
+  return `state ${TCP_CONNTRACK_NAMES[oldState]}`;
 }
 
 /** A segment that passes without being believed; remembered, because the answer to it may prove it right. */
-function ignore(tcp: TcpTrack, dir: CtDir): Step {
+function ignore(ct: Conntrack, skb: Skb, tcp: TcpTrack, dir: CtDir): Step {
   const { index } = segment;
   if (
     index === TCP_SYNACK_SET &&
@@ -189,21 +209,22 @@ function ignore(tcp: TcpTrack, dir: CtDir): Step {
     if (oldState === LA) tcp.lastFlags |= IP_CT_EXP_CHALLENGE_ACK;
   }
   if (oldState === SS && index === TCP_ACK_SET && dir === IP_CT_DIR_REPLY) tcp.lastAck = segment.ack;
+  if (ct.logInvalid !== 0) log(ct, skb, `packet (index ${index}) in dir ${dir} ignored, ${stateText()}`);
   return CT_IGNORE;
 }
 
 /** A SYN that opens a closed or aborted connection anew: the old entry goes. */
-function reopen(ct: Conntrack, conn: Conn, tcp: TcpTrack, dir: CtDir): Step {
+function reopen(ct: Conntrack, conn: Conn, skb: Skb, tcp: TcpTrack, dir: CtDir): Step {
   if (oldState < TW) return CHECK_WINDOW;
   const closed = ((tcp.orig.flags | tcp.repl.flags) & IP_CT_TCP_FLAG_CLOSE_INIT) !== 0;
   if (closed || (tcp.lastDir === dir && tcp.lastIndex === TCP_RST_SET)) {
     return ct.kill(conn) ? CT_REPEAT : CT_DROP;
   }
-  return ignore(tcp, dir);
+  return ignore(ct, skb, tcp, dir);
 }
 
 /** A reset: which are believed, and which only pass (RFC 5961 section 3). */
-function reset(ct: Conntrack, conn: Conn, tcp: TcpTrack, dir: CtDir): Step {
+function reset(ct: Conntrack, conn: Conn, skb: Skb, tcp: TcpTrack, dir: CtDir): Step {
   if (segment.index !== TCP_RST_SET) return CHECK_WINDOW;
   if (oldState >= FW && oldState <= CL) return IN_WINDOW;
   const other = dir === IP_CT_DIR_ORIGINAL ? tcp.repl : tcp.orig;
@@ -211,7 +232,10 @@ function reset(ct: Conntrack, conn: Conn, tcp: TcpTrack, dir: CtDir): Step {
   const { seq } = segment;
   if ((other.flags & IP_CT_TCP_FLAG_MAXACK_SET) !== 0 && tcp.lastIndex !== TCP_SYN_SET) {
     if (seq === 0 && !established) return CHECK_WINDOW;
-    if (((seq - other.maxAck) | 0) < 0 && ct.tcpIgnoreInvalidRst === 0) return CT_INVALID;
+    if (((seq - other.maxAck) | 0) < 0 && ct.tcpIgnoreInvalidRst === 0) {
+      log(ct, skb, "invalid rst");
+      return CT_INVALID;
+    }
     if (!established || seq === other.maxAck) return CHECK_WINDOW;
     if (tcp.lastIndex === TCP_ACK_SET && tcp.lastDir === dir && seq === tcp.lastEnd) return CHECK_WINDOW;
     newState = oldState;
@@ -229,13 +253,15 @@ function reset(ct: Conntrack, conn: Conn, tcp: TcpTrack, dir: CtDir): Step {
 }
 
 /** What the table's new state means for this segment, before its numbers are checked. */
-function examine(ct: Conntrack, conn: Conn, tcp: TcpTrack, dir: CtDir): Step {
+function examine(ct: Conntrack, conn: Conn, skb: Skb, tcp: TcpTrack, dir: CtDir): Step {
   switch (newState) {
     case SS:
-      return reopen(ct, conn, tcp, dir);
+      return reopen(ct, conn, skb, tcp, dir);
     case IG:
-      return ignore(tcp, dir);
+      return ignore(ct, skb, tcp, dir);
     case IV:
+      if (ct.logInvalid !== 0)
+        log(ct, skb, `packet (index ${segment.index}) in dir ${dir} invalid, ${stateText()}`);
       return CT_INVALID;
     case TW:
       if (
@@ -246,6 +272,7 @@ function examine(ct: Conntrack, conn: Conn, tcp: TcpTrack, dir: CtDir): Step {
         (tcp.lastFlags & IP_CT_EXP_CHALLENGE_ACK) !== 0
       ) {
         tcp.lastFlags &= ~IP_CT_EXP_CHALLENGE_ACK;
+        log(ct, skb, "challenge-ack ignored");
         return CT_IGNORE;
       }
       return CHECK_WINDOW;
@@ -261,20 +288,30 @@ function examine(ct: Conntrack, conn: Conn, tcp: TcpTrack, dir: CtDir): Step {
         newState = ES;
       return CHECK_WINDOW;
     case CL:
-      return reset(ct, conn, tcp, dir);
+      return reset(ct, conn, skb, tcp, dir);
     default:
       return CHECK_WINDOW;
   }
 }
 
+/** The kernel prints 4 ms as one: a second has 250 of them (CONFIG_HZ). */
+const HZ = 250;
+
+function lowerText(tcp: TcpTrack, dir: CtDir, seconds: number): string {
+  const response = `packet (index ${segment.index}, dir ${dir}) response for index ${tcp.lastIndex}`;
+  return `${response} lower timeout to ${seconds * HZ}`;
+}
+
 /** A FIN or RST out of the window still shortens the life of an entry that lives long (nf_tcp_handle_invalid). */
-function handleInvalid(ct: Conntrack, conn: Conn, tcp: TcpTrack, dir: CtDir): void {
+function handleInvalid(ct: Conntrack, conn: Conn, skb: Skb, tcp: TcpTrack, dir: CtDir): void {
   if ((conn.status & IPS_ASSURED) === 0 || (conn.status & IPS_FIXED_TIMEOUT) !== 0) return;
   if (segment.index !== TCP_RST_SET && segment.index !== TCP_FIN_SET) return;
   if (tcp.lastDir !== dir && (tcp.lastIndex === TCP_FIN_SET || tcp.lastIndex === TCP_RST_SET)) {
     const leftNs = conn.timeoutNs - ct.now;
-    const timeoutNs = ct.tcpTimeouts[TCP_TIMEOUT_UNACK] * SEC;
-    if (leftNs >= FIN_RESPONSE_NS && leftNs > timeoutNs) ct.setTimeout(conn, ct.now + timeoutNs);
+    const seconds = ct.tcpTimeouts[TCP_TIMEOUT_UNACK];
+    if (leftNs < FIN_RESPONSE_NS || leftNs <= seconds * SEC) return;
+    if (ct.logInvalid !== 0) log(ct, skb, lowerText(tcp, dir, seconds));
+    ct.setTimeout(conn, ct.now + seconds * SEC);
     return;
   }
   tcp.lastIndex = segment.index;
@@ -328,19 +365,23 @@ export function tcpPacket(
   dir: CtDir,
   hook: Hook,
 ): CtVerdict {
-  if (tcpError(ct, skb, off, hook)) return CT_INVALID;
+  const error = tcpError(ct, skb, off, hook);
+  if (error !== null) {
+    if (error !== "") log(ct, skb, error);
+    return CT_INVALID;
+  }
   segment.read(skb.view, off, skb.tail);
-  if (!conn.isConfirmed && !tcpNew(ct, conn)) return CT_INVALID;
+  if (!conn.isConfirmed && !tcpNew(ct, conn, skb)) return CT_INVALID;
   const tcp = conn.tcp!;
   oldState = tcp.state;
   newState = tcpNextState(dir, segment.index, oldState);
-  const step = examine(ct, conn, tcp, dir);
+  const step = examine(ct, conn, skb, tcp, dir);
   if (step !== CHECK_WINDOW && step !== IN_WINDOW) return step;
   if (step === CHECK_WINDOW) {
-    const action = tcpInWindow(conn, dir, segment, ct.tcpBeLiberal !== 0);
+    const action = tcpInWindow(ct, conn, skb, dir, segment);
     if (action === NFCT_TCP_IGNORE) return CT_IGNORE;
     if (action !== NFCT_TCP_ACCEPT) {
-      handleInvalid(ct, conn, tcp, dir);
+      handleInvalid(ct, conn, skb, tcp, dir);
       return CT_INVALID;
     }
   }

@@ -9,8 +9,10 @@
  *
  * Sequence numbers are int32 and compared by the sign of their difference.
  */
+import { IPPROTO_TCP } from "../../../wire/ipv4.ts";
 import {
   TCP_ACK,
+  TCP_HLEN,
   TCP_RST,
   TCP_SYN,
   tcpAckSeq,
@@ -20,6 +22,7 @@ import {
   tcpWindow,
 } from "../../../wire/tcp.ts";
 import { parseTcpOptions, TcpOptions } from "../../../wire/tcp-options.ts";
+import type { Skb } from "../../core/skb.ts";
 import {
   type Conn,
   type CtDir,
@@ -29,6 +32,8 @@ import {
   type TcpPeer,
   type TcpTrack,
 } from "./conn.ts";
+import type { Conntrack } from "./conntrack-net.ts";
+import { nfL4protoLogInvalid } from "./log-invalid.ts";
 
 /** Bits of `TcpPeer.flags` (include/uapi/linux/netfilter/nf_conntrack_tcp.h). */
 export const IP_CT_TCP_FLAG_WINDOW_SCALE = 0x01;
@@ -87,8 +92,9 @@ export class TcpSegment {
   }
 }
 
-/** Takes scale and SACK permission of a SYN (tcp_options). */
+/** Takes scale and SACK permission of a SYN; one without any options leaves what is known (tcp_options). */
 export function tcpSenderOptions(segment: TcpSegment, peer: TcpPeer): void {
+  if (tcpDoff(segment.view, segment.off) === TCP_HLEN) return;
   peer.scale = 0;
   peer.flags &= IP_CT_TCP_FLAG_BE_LIBERAL;
   parseTcpOptions(segment.view, segment.off, options);
@@ -136,8 +142,42 @@ function pickUpSender(sender: TcpPeer, receiver: TcpPeer, segment: TcpSegment, s
   }
 }
 
+/** Of the segment in work: not to be believed, but let through in the name of nf_conntrack_tcp_be_liberal. */
+let liberal = false;
+
+/** The line of a segment that is not good; nothing is said of one that passes all the same (nf_tcp_log_invalid). */
+function logInvalid(ct: Conntrack, skb: Skb, text: string): void {
+  if (!liberal) nfL4protoLogInvalid(ct, skb, IPPROTO_TCP, text);
+}
+
+/** Past what the receiver allows: a little of it is let through, when nothing else is wrong. */
+function checkOvershot(
+  ct: Conntrack,
+  skb: Skb,
+  sender: TcpPeer,
+  receiver: TcpPeer,
+  end: number,
+  ackGood: boolean,
+): NfctTcpAction {
+  const overshot = (end - sender.maxEnd + 1) >>> 0;
+  const endAbove = ((end - (sender.end - receiver.maxWin - 1)) | 0) > 0;
+  if (receiver.maxWin !== 0 && endAbove && ackGood && overshot <= receiver.maxWin) {
+    sender.end = end;
+    sender.flags |= IP_CT_TCP_FLAG_DATA_UNACKNOWLEDGED;
+    if (ct.logInvalid !== 0) logInvalid(ct, skb, `${overshot} bytes more than expected`);
+    return NFCT_TCP_IGNORE;
+  }
+  if (ct.logInvalid !== 0) {
+    const bound = (sender.maxEnd + 1) >>> 0;
+    logInvalid(ct, skb, `SEQ is over upper bound ${bound} (over the window of the receiver)`);
+  }
+  return NFCT_TCP_INVALID;
+}
+
 /** The four conditions; the scratch values of the segment may have been replaced by what its flags mean. */
 function checkWindow(
+  ct: Conntrack,
+  skb: Skb,
   sender: TcpPeer,
   receiver: TcpPeer,
   seq: number,
@@ -147,19 +187,28 @@ function checkWindow(
   const ackWindow = sender.maxWin > MAX_ACK_WINDOW ? sender.maxWin : MAX_ACK_WINDOW;
   const ackAbove = ((sack - (receiver.end - ackWindow - 1)) | 0) > 0;
   const ackBelow = ((sack - (receiver.end + 1)) | 0) < 0;
-  const endAbove = ((end - (sender.end - receiver.maxWin - 1)) | 0) > 0;
-  if (((seq - (sender.maxEnd + 1)) | 0) >= 0) {
-    const overshot = (end - sender.maxEnd + 1) >>> 0;
-    if (receiver.maxWin !== 0 && endAbove && ackAbove && overshot <= receiver.maxWin && ackBelow) {
-      sender.end = end;
-      sender.flags |= IP_CT_TCP_FLAG_DATA_UNACKNOWLEDGED;
-      return NFCT_TCP_IGNORE;
+  if (((seq - (sender.maxEnd + 1)) | 0) >= 0)
+    return checkOvershot(ct, skb, sender, receiver, end, ackAbove && ackBelow);
+  if (!ackBelow) {
+    if (ct.logInvalid !== 0) {
+      const bound = (receiver.end + 1) >>> 0;
+      logInvalid(ct, skb, `ACK is over upper bound ${bound} (ACKed data not seen yet)`);
     }
     return NFCT_TCP_INVALID;
   }
-  if (!ackBelow) return NFCT_TCP_INVALID;
-  if (receiver.maxWin !== 0 && !endAbove) return NFCT_TCP_IGNORE;
-  return ackAbove ? NFCT_TCP_ACCEPT : NFCT_TCP_IGNORE;
+  if (receiver.maxWin !== 0 && ((end - (sender.end - receiver.maxWin - 1)) | 0) <= 0) {
+    if (ct.logInvalid !== 0) {
+      const bound = (sender.end - receiver.maxWin - 1) >>> 0;
+      logInvalid(ct, skb, `SEQ is under lower bound ${bound} (already ACKed data retransmitted)`);
+    }
+    return NFCT_TCP_IGNORE;
+  }
+  if (ackAbove) return NFCT_TCP_ACCEPT;
+  if (ct.logInvalid !== 0) {
+    const bound = (receiver.end - ackWindow - 1) >>> 0;
+    logInvalid(ct, skb, `ignored ACK under lower bound ${bound} (possible overly delayed)`);
+  }
+  return NFCT_TCP_IGNORE;
 }
 
 /** Learns from a good segment: how far the sender got, and how far it allows the receiver to go. */
@@ -220,8 +269,14 @@ function countRetransmission(
   tcp.retrans = 0;
 }
 
-/** Checks a segment and, when it is good, learns from it. `liberal`: nf_conntrack_tcp_be_liberal. */
-export function tcpInWindow(conn: Conn, dir: CtDir, segment: TcpSegment, liberal: boolean): NfctTcpAction {
+/** Checks a segment and, when it is good, learns from it. */
+export function tcpInWindow(
+  ct: Conntrack,
+  conn: Conn,
+  skb: Skb,
+  dir: CtDir,
+  segment: TcpSegment,
+): NfctTcpAction {
   const tcp = conn.tcp!;
   const sender = dir === 0 ? tcp.orig : tcp.repl;
   const receiver = dir === 0 ? tcp.repl : tcp.orig;
@@ -251,10 +306,9 @@ export function tcpInWindow(conn: Conn, dir: CtDir, segment: TcpSegment, liberal
     seq = sender.end;
     end = seq;
   }
-  const action = checkWindow(sender, receiver, seq, end, sack);
-  if (action !== NFCT_TCP_ACCEPT) {
-    return liberal || (sender.flags & IP_CT_TCP_FLAG_BE_LIBERAL) !== 0 ? NFCT_TCP_ACCEPT : action;
-  }
+  liberal = ct.tcpBeLiberal !== 0 || (sender.flags & IP_CT_TCP_FLAG_BE_LIBERAL) !== 0;
+  const action = checkWindow(ct, skb, sender, receiver, seq, end, sack);
+  if (action !== NFCT_TCP_ACCEPT) return liberal ? NFCT_TCP_ACCEPT : action;
   advance(sender, receiver, segment, end, ack, sack);
   if (segment.index === TCP_ACK_SET) countRetransmission(tcp, dir, seq, ack, end, segment.win);
   return NFCT_TCP_ACCEPT;

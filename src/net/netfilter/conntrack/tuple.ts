@@ -14,11 +14,13 @@ import {
 } from "../../../wire/icmp.ts";
 import {
   IP_OFFSET,
+  IPPROTO_DCCP,
   IPPROTO_GRE,
   IPPROTO_ICMP,
   IPPROTO_SCTP,
   IPPROTO_TCP,
   IPPROTO_UDP,
+  IPPROTO_UDPLITE,
   ipDaddr,
   ipFragOff,
   ipHeaderLen,
@@ -44,6 +46,17 @@ for (const [ask, answer] of [
 ]) {
   INVERSE_ICMP[ask] = answer;
   INVERSE_ICMP[answer] = ask;
+}
+
+/** Protocols whose packets have two ports in front, which the tuple has too. */
+export function protoHasPorts(proto: number): boolean {
+  return (
+    proto === IPPROTO_TCP ||
+    proto === IPPROTO_UDP ||
+    proto === IPPROTO_SCTP ||
+    proto === IPPROTO_UDPLITE ||
+    proto === IPPROTO_DCCP
+  );
 }
 
 export class Tuple {
@@ -74,7 +87,7 @@ export class Tuple {
     this.proto = proto;
     this.src = ipSaddr(view, ipOff);
     this.dst = ipDaddr(view, ipOff);
-    if (proto === IPPROTO_TCP || proto === IPPROTO_UDP || proto === IPPROTO_SCTP) {
+    if (protoHasPorts(proto)) {
       if (off + PORT_BYTES > tail) return false;
       this.sport = view.getUint16(off);
       this.dport = view.getUint16(off + 2);

@@ -2,7 +2,9 @@
  * Rewriting a packet (nf_nat_proto.c of Linux 6.1): one address with its port, all checksums patched. `iphOff` is the IP
  * header that is meant, which inside an ICMP error is that of the quoted packet.
  */
-import { csumPatch16, inetChecksum } from "../../../wire/checksum.ts";
+import { csumPatch16, csumPatch32, inetChecksum } from "../../../wire/checksum.ts";
+import { sctpChecksum } from "../../../wire/crc32c.ts";
+import { DCCP_CHECK_AT, DCCP_HLEN } from "../../../wire/dccp.ts";
 import {
   ICMP_HLEN,
   ICMP_REDIRECT,
@@ -14,14 +16,18 @@ import {
   setIcmpId,
 } from "../../../wire/icmp.ts";
 import {
+  IPPROTO_DCCP,
   IPPROTO_GRE,
   IPPROTO_ICMP,
+  IPPROTO_SCTP,
   IPPROTO_TCP,
   IPPROTO_UDP,
+  IPPROTO_UDPLITE,
   ipHeaderLen,
   l4ChecksumOk,
 } from "../../../wire/ipv4.ts";
 import { rewriteAddress, rewriteTransport } from "../../../wire/rewrite.ts";
+import { SCTP_HLEN, setSctpCheck } from "../../../wire/sctp.ts";
 import { TCP_HLEN } from "../../../wire/tcp.ts";
 import type { Skb } from "../../core/skb.ts";
 import { TRACE_NAT } from "../../core/trace.ts";
@@ -34,7 +40,7 @@ import {
   IPS_SRC_NAT,
 } from "../conntrack/conn.ts";
 import { ctDirOf } from "../conntrack/conntrack-core.ts";
-import { Tuple } from "../conntrack/tuple.ts";
+import { protoHasPorts, Tuple } from "../conntrack/tuple.ts";
 import { type NatManip, NF_NAT_MANIP_DST, NF_NAT_MANIP_SRC } from "./nat-range.ts";
 
 const target = new Tuple();
@@ -44,9 +50,11 @@ const MIN_L4_BYTES = 8;
 /** As much of a GRE header as must be there, though nothing in it is translated. */
 const GRE_BYTES = 8;
 
-/** What is written to of a transport header: all of a TCP one where it is there. */
+/** What is written to of a transport header: all of a long one where it is there. */
 function writtenBytes(skb: Skb, protocol: number, off: number): number {
-  return protocol === IPPROTO_TCP && off + TCP_HLEN <= skb.tail ? TCP_HLEN : MIN_L4_BYTES;
+  const whole = protocol === IPPROTO_TCP ? TCP_HLEN : SCTP_HLEN;
+  const long = protocol === IPPROTO_TCP || protocol === IPPROTO_SCTP || protocol === IPPROTO_DCCP;
+  return long && off + whole <= skb.tail ? whole : MIN_L4_BYTES;
 }
 
 /** Patches the id of a question or an answer; errors have none. */
@@ -55,6 +63,35 @@ function icmpManip(skb: Skb, off: number, id: number): void {
   if (icmpIsError(icmpType(view, off))) return;
   setIcmpCheck(view, off, csumPatch16(icmpCheck(view, off), icmpId(view, off), id));
   setIcmpId(view, off, id);
+}
+
+/** A port of SCTP, whose checksum is computed anew, of what there is of the packet; a quote may have none (sctp_manip_pkt). */
+function sctpManip(skb: Skb, off: number, source: boolean, port: number): void {
+  const { view, tail } = skb;
+  view.setUint16(source ? off : off + 2, port);
+  if (off + SCTP_HLEN > tail) return;
+  setSctpCheck(view, off, sctpChecksum(view, off, tail));
+  skb.csumLevel = 0;
+}
+
+/** A port of DCCP or UDP-Lite, whose checksum is patched where it is there (dccp_manip_pkt, udplite_manip_pkt). */
+function sumManip(
+  skb: Skb,
+  proto: number,
+  off: number,
+  source: boolean,
+  from: number,
+  addr: number,
+  port: number,
+): void {
+  const { view, tail } = skb;
+  const at = source ? off : off + 2;
+  const old = view.getUint16(at);
+  view.setUint16(at, port);
+  if (proto === IPPROTO_DCCP && off + DCCP_HLEN > tail) return;
+  const check = off + DCCP_CHECK_AT;
+  const sum = csumPatch16(csumPatch32(view.getUint16(check), from, addr), old, port);
+  view.setUint16(check, sum === 0 && proto === IPPROTO_UDPLITE ? 0xffff : sum);
 }
 
 /**
@@ -72,13 +109,13 @@ function manipPacket(skb: Skb, iphOff: number, to: Tuple, manip: NatManip): void
   const addr = source ? to.src : to.dst;
   const from = rewriteAddress(view, iphOff, source, addr);
   const { proto } = to;
+  const port = source ? to.sport : to.dport;
   if (proto === IPPROTO_TCP || proto === IPPROTO_UDP)
-    rewriteTransport(view, tail, proto, off, source, from, addr, source ? to.sport : to.dport);
+    rewriteTransport(view, tail, proto, off, source, from, addr, port);
+  else if (proto === IPPROTO_SCTP) sctpManip(skb, off, source, port);
+  else if (proto === IPPROTO_DCCP || proto === IPPROTO_UDPLITE)
+    sumManip(skb, proto, off, source, from, addr, port);
   else if (proto === IPPROTO_ICMP) icmpManip(skb, off, to.sport);
-}
-
-function hasPorts({ proto }: Conn): boolean {
-  return proto === IPPROTO_TCP || proto === IPPROTO_UDP;
 }
 
 /** Whether packets of that direction have that half rewritten. */
@@ -126,7 +163,7 @@ export function nfNatIcmpReplyTranslation(skb: Skb, conn: Conn, manip: NatManip)
   const dir = ctDirOf(skb.ctInfo);
   if (!isManipulated(conn, manip, dir)) return true;
   const inner = off + ICMP_HLEN;
-  if (hasPorts(conn) && inner + ipHeaderLen(view, inner) + MIN_L4_BYTES > tail) return false;
+  if (protoHasPorts(conn.proto) && inner + ipHeaderLen(view, inner) + MIN_L4_BYTES > tail) return false;
   otherTuple(conn, dir);
   const innerManip = manip === NF_NAT_MANIP_SRC ? NF_NAT_MANIP_DST : NF_NAT_MANIP_SRC;
   manipPacket(skb, inner, target, innerManip);

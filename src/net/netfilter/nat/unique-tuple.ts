@@ -3,10 +3,10 @@
  * once for each new flow.
  */
 import type { Prng } from "../../../util/prng.ts";
-import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from "../../../wire/ipv4.ts";
-import type { Conn } from "../conntrack/conn.ts";
+import { IPPROTO_ICMP } from "../../../wire/ipv4.ts";
+import { type Conn, IP_CT_DIR_ORIGINAL, IP_CT_DIR_REPLY } from "../conntrack/conn.ts";
 import type { Conntrack } from "../conntrack/conntrack-net.ts";
-import { Tuple } from "../conntrack/tuple.ts";
+import { protoHasPorts, Tuple } from "../conntrack/tuple.ts";
 import { jhash2Four, reciprocalScale } from "./jhash.ts";
 import {
   type NatManip,
@@ -33,9 +33,12 @@ let rangeSize = 0;
 export function nfNatUsedTuple(ct: Conntrack, tuple: Tuple, own: Conn): boolean {
   reply.copy(tuple);
   reply.invert();
-  const other = ct.find(reply);
+  const zoneOrig = own.zoneOf(IP_CT_DIR_ORIGINAL);
+  const zoneReply = own.zoneOf(IP_CT_DIR_REPLY);
+  const other = ct.findUnder(reply, zoneReply, zoneOrig, zoneReply);
   if (other === null || other === own) return false;
   const sameFlow =
+    other.zoneOf(IP_CT_DIR_ORIGINAL) === zoneOrig &&
     own.origSrc === other.origSrc &&
     own.origDst === other.origDst &&
     own.origSport === other.origSport &&
@@ -46,14 +49,9 @@ export function nfNatUsedTuple(ct: Conntrack, tuple: Tuple, own: Conn): boolean 
   return true;
 }
 
-/** Protocols whose ports are translated; SCTP's stay, as nothing here computes its CRC32c. */
-function hasPorts(proto: number): boolean {
-  return proto === IPPROTO_TCP || proto === IPPROTO_UDP;
-}
-
 /** Port (ICMP: id) of the half that is rewritten lies in the range (l4proto_in_range). */
 function portInRange(tuple: Tuple, manip: NatManip, range: NatRange): boolean {
-  if (tuple.proto !== IPPROTO_ICMP && !hasPorts(tuple.proto)) return true;
+  if (tuple.proto !== IPPROTO_ICMP && !protoHasPorts(tuple.proto)) return true;
   const source = manip === NF_NAT_MANIP_SRC || tuple.proto === IPPROTO_ICMP;
   const port = source ? tuple.sport : tuple.dport;
   return port >= range.minPort && port <= range.maxPort;
@@ -69,7 +67,13 @@ function sourceInRange(tuple: Tuple, range: NatRange): boolean {
 }
 
 /** A mapping that the same source has for another flow, when it lies in the range (find_appropriate_src). */
-function findAppropriateSource(ct: Conntrack, wanted: Tuple, out: Tuple, range: NatRange): boolean {
+function findAppropriateSource(
+  ct: Conntrack,
+  wanted: Tuple,
+  out: Tuple,
+  range: NatRange,
+  zone: number,
+): boolean {
   for (
     let other = ct.bySource.first(wanted.src, wanted.sport, wanted.proto);
     other !== null;
@@ -77,6 +81,7 @@ function findAppropriateSource(ct: Conntrack, wanted: Tuple, out: Tuple, range: 
   ) {
     if (other.origSrc !== wanted.src || other.origSport !== wanted.sport || other.proto !== wanted.proto)
       continue;
+    if (other.zoneOf(IP_CT_DIR_ORIGINAL) !== zone) continue;
     out.set(other.proto, other.replSrc, other.replDst, other.replSport, other.replDport);
     out.invert();
     out.dst = wanted.dst;
@@ -139,7 +144,7 @@ function searchPort(
   manip: NatManip,
   prng: Prng,
 ): void {
-  if (tuple.proto !== IPPROTO_ICMP && !hasPorts(tuple.proto)) return;
+  if (tuple.proto !== IPPROTO_ICMP && !protoHasPorts(tuple.proto)) return;
   if (!choosePortRange(tuple, range, manip)) return;
   const source = manip === NF_NAT_MANIP_SRC || tuple.proto === IPPROTO_ICMP;
   let off: number;
@@ -181,7 +186,10 @@ export function getUniqueTuple(
     if (sourceInRange(orig, range)) {
       tuple.copy(orig);
       if (!nfNatUsedTuple(ct, orig, own)) return;
-    } else if (findAppropriateSource(ct, orig, tuple, range) && !nfNatUsedTuple(ct, tuple, own)) {
+    } else if (
+      findAppropriateSource(ct, orig, tuple, range, own.zoneOf(IP_CT_DIR_ORIGINAL)) &&
+      !nfNatUsedTuple(ct, tuple, own)
+    ) {
       return;
     }
   }

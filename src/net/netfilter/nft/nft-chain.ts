@@ -18,15 +18,21 @@ import {
   X_DROP,
   X_IIFNAME,
   X_JUMP,
+  X_LOOKUP,
+  X_OBJECTS,
   X_OIFNAME,
   X_PAIR,
   X_RANGES,
   X_RETURN,
   X_SET_CT_MARK,
+  X_SET_FIELD,
   X_SET_MARK,
   X_TARGET,
+  X_VMAP,
 } from "./nft-compile.ts";
-import { LOAD_BREAK, nftLoad } from "./nft-selector.ts";
+import { nftPayloadSet } from "./nft-payload-set.ts";
+import { L_IIFNAME, L_OIFNAME, LOAD_BREAK, nftLoad } from "./nft-selector.ts";
+import { lookupKey } from "./nft-set.ts";
 import { type NftChain, NftTables } from "./nft-table.ts";
 
 /** Chains that a jump left, and the rule to go on with; a walk within a walk (an answer of `reject`) stacks on top. */
@@ -37,6 +43,9 @@ let stackTop = 0;
 /** What a record came to: the next one; not this rule; or a kind of verdict. */
 const NEXT = 0;
 const BREAK = -1;
+
+/** Where a jump of a verdict map leads. */
+let mappedChain: NftChain | null = null;
 
 /** `data` of the packet stands at its IP header. */
 function nftDoChain(
@@ -64,7 +73,10 @@ function nftDoChain(
       const expr = rule[i];
       const { kind } = expr;
       if (kind === X_TARGET) {
-        const verdict = runTarget(expr.target!, ns, skb, hook, inDev, outDev);
+        const n = expr.index === null ? -1 : lookup(expr, skb, inDev, outDev);
+        if (expr.index !== null && n < 0) break;
+        const target = expr.index === null ? expr.target! : expr.index.targets[n];
+        const verdict = runTarget(target, ns, skb, hook, inDev, outDev);
         if (verdict === XT_CONTINUE) continue;
         stackTop = bottom;
         return verdict;
@@ -81,7 +93,7 @@ function nftDoChain(
         ruleStack[stackTop++] = r;
       }
       r = result === X_RETURN ? program.length : 0;
-      if (result !== X_RETURN) chain = expr.chain!;
+      if (result !== X_RETURN) chain = kind === X_VMAP ? mappedChain! : expr.chain!;
       break;
     }
   }
@@ -99,7 +111,14 @@ function nftEval(expr: NftExpr, skb: Skb, inDev: NetDevice | null, outDev: NetDe
       return NEXT;
     case X_SET_MARK:
     case X_SET_CT_MARK:
-      return setMark(expr, skb, inDev, outDev);
+    case X_SET_FIELD:
+      return setValue(expr, skb, inDev, outDev);
+    case X_LOOKUP:
+      // A packet without such a field fits neither.
+      return lookupFits(lookup(expr, skb, inDev, outDev), expr.negate);
+    case X_VMAP:
+    case X_OBJECTS:
+      return mapped(expr, skb, inDev, outDev);
     default:
       return compare(expr, skb, inDev, outDev);
   }
@@ -132,10 +151,58 @@ function inRanges(ranges: Uint32Array, value: number): boolean {
   return false;
 }
 
-/** nft_meta_set_eval, nft_ct_set_eval */
-function setMark(expr: NftExpr, skb: Skb, inDev: NetDevice | null, outDev: NetDevice | null): number {
-  const value = expr.selector === null ? expr.value : nftLoad(expr.selector, skb, inDev, outDev);
+const ABSENT = -2;
+
+/** The number of the element (nft_lookup_eval), -1 when there is none, {@link ABSENT} when the packet lacks a field. */
+function lookup(
+  { keys, index, nameIds }: NftExpr,
+  skb: Skb,
+  inDev: NetDevice | null,
+  outDev: NetDevice | null,
+) {
+  for (let i = 0; i < keys.length; i++) {
+    const { load } = keys[i];
+    if (load === L_IIFNAME || load === L_OIFNAME) {
+      lookupKey[i] = nameIds!.ofDevice(load === L_IIFNAME ? inDev : outDev);
+      continue;
+    }
+    const value = nftLoad(keys[i], skb, inDev, outDev);
+    if (value === LOAD_BREAK) return ABSENT;
+    lookupKey[i] = value;
+  }
+  return index!.find();
+}
+
+function lookupFits(n: number, negate: boolean): number {
+  if (n === ABSENT) return BREAK;
+  return n >= 0 !== negate ? NEXT : BREAK;
+}
+
+/** The verdict or the counter that the map has (nft_objref_map_eval). */
+function mapped(expr: NftExpr, skb: Skb, inDev: NetDevice | null, outDev: NetDevice | null): number {
+  const n = lookup(expr, skb, inDev, outDev);
+  if (n < 0) return BREAK;
+  const index = expr.index!;
+  if (expr.kind === X_VMAP) {
+    mappedChain = index.chains[n];
+    return index.kinds[n];
+  }
+  const counter = index.counters[n]!;
+  counter.packets++;
+  counter.bytes += skb.tail - skb.data;
+  return NEXT;
+}
+
+/** nft_meta_set_eval, nft_ct_set_eval, nft_payload_set_eval */
+function setValue(expr: NftExpr, skb: Skb, inDev: NetDevice | null, outDev: NetDevice | null): number {
+  let { value } = expr;
+  if (expr.index !== null) {
+    const n = lookup(expr, skb, inDev, outDev);
+    if (n < 0) return BREAK;
+    value = expr.index.values[n];
+  } else if (expr.selector !== null) value = nftLoad(expr.selector, skb, inDev, outDev);
   if (value === LOAD_BREAK) return BREAK;
+  if (expr.kind === X_SET_FIELD) return nftPayloadSet(expr.second!, skb, value) ? NEXT : BREAK;
   if (expr.kind === X_SET_MARK) {
     skb.mark = value | 0;
     return NEXT;

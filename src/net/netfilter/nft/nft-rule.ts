@@ -4,6 +4,7 @@
  */
 import type { LogTarget, NatTarget, RejectTarget } from "../rule-spec.ts";
 import type { Selector } from "./nft-selector.ts";
+import type { NftUse } from "./nft-set.ts";
 import type { NftCounter } from "./nft-table.ts";
 
 /** "": none was written: equal, or, of flags, one of them. "!": none of the flags. */
@@ -40,12 +41,24 @@ export type NftStatement =
   | { readonly kind: "log"; readonly target: LogTarget }
   /** `withFamily`: of an inet table, for packets of IPv4 only. */
   | { readonly kind: "reject"; readonly target: RejectTarget; readonly withFamily: boolean }
-  | { readonly kind: "nat"; readonly target: NatTarget; readonly withFamily: boolean }
+  /** `map`: the address, and a port behind it, are what the map has. */
+  | {
+      readonly kind: "nat";
+      readonly target: NatTarget;
+      readonly withFamily: boolean;
+      readonly map: NftUse | null;
+    }
   | { readonly kind: "notrack" }
-  /** A mark becomes a number, or the other mark. */
+  /** A mark or a field becomes a number, another mark, or what a map has. */
   | {
       readonly kind: "set";
       readonly selector: Selector;
       readonly value: number;
       readonly from: Selector | null;
-    };
+      readonly map: NftUse | null;
+    }
+  /** Is it in the set? */
+  | { readonly kind: "lookup"; readonly use: NftUse; readonly negate: boolean }
+  /** The verdict, or the counter, that a map has. */
+  | { readonly kind: "vmap"; readonly use: NftUse }
+  | { readonly kind: "objects"; readonly use: NftUse };

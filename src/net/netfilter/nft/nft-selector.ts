@@ -7,19 +7,25 @@ import type { NetDevice } from "../../core/net-device.ts";
 import { IP_CT_ESTABLISHED_REPLY, IP_CT_UNTRACKED, type Skb } from "../../core/skb.ts";
 import { ctOf } from "../conntrack/conntrack.ts";
 
-export type NftType =
-  | "ipv4_addr"
-  | "inet_service"
-  | "inet_proto"
-  | "mark"
-  | "ifname"
-  | "iface_index"
-  | "ct_state"
-  | "ct_status"
-  | "icmp_type"
-  | "icmp_code"
-  | "tcp_flag"
-  | "integer";
+const TYPES = [
+  "ipv4_addr",
+  "inet_service",
+  "inet_proto",
+  "mark",
+  "ifname",
+  "iface_index",
+  "ct_state",
+  "ct_status",
+  "icmp_type",
+  "icmp_code",
+  "tcp_flag",
+  "integer",
+] as const;
+export type NftType = (typeof TYPES)[number];
+
+export function isNftType(word: string): word is NftType {
+  return (TYPES as readonly string[]).includes(word);
+}
 
 /** How a selector is loaded. */
 const L_NETWORK = 1;
@@ -36,7 +42,7 @@ const L_CT_STATUS = 10;
 const L_CT_MARK = 11;
 
 /** The header that a field belongs to, "" for all else. */
-export type NftProto = "" | "ip" | "tcp" | "udp" | "icmp";
+export type NftProto = "" | "ip" | "th" | "tcp" | "udp" | "icmp";
 
 export interface Selector {
   readonly words: string;
@@ -62,6 +68,8 @@ const ALL: readonly Selector[] = [
   field("ip protocol", "inet_proto", 9, 1),
   field("ip saddr", "ipv4_addr", 12, 4),
   field("ip daddr", "ipv4_addr", 16, 4),
+  field("th sport", "inet_service", 0, 2),
+  field("th dport", "inet_service", 2, 2),
   field("tcp sport", "inet_service", 0, 2),
   field("tcp dport", "inet_service", 2, 2),
   field("tcp flags", "tcp_flag", 13, 1),

@@ -6,6 +6,7 @@ import type { Hook } from "../../core/hooks.ts";
 import type { NetNs } from "../../core/net-ns.ts";
 import type { NftExpr } from "./nft-compile.ts";
 import type { NftStatement } from "./nft-rule.ts";
+import { type NftElement, NftNameIds, type NftSet } from "./nft-set.ts";
 
 export type NftFamily = "ip" | "inet";
 export type NftChainType = "filter" | "nat";
@@ -62,6 +63,8 @@ export class NftTable {
   readonly handle: number;
   chains: readonly NftChain[] = [];
   counters: readonly NftCounter[] = [];
+  sets: readonly NftSet[] = [];
+  readonly nameIds = new NftNameIds();
   private lastHandle = 0;
 
   constructor(family: NftFamily, name: string, handle: number) {
@@ -78,6 +81,10 @@ export class NftTable {
     return this.counters.find((counter) => counter.name === name);
   }
 
+  set(name: string): NftSet | undefined {
+    return this.sets.find((set) => set.name === name);
+  }
+
   takeHandle(): number {
     return ++this.lastHandle;
   }
@@ -90,6 +97,8 @@ interface NftState {
     readonly chains: readonly NftChain[];
     readonly counters: readonly NftCounter[];
     readonly contents: readonly { readonly rules: readonly NftRule[]; readonly drops: boolean }[];
+    readonly sets: readonly NftSet[];
+    readonly elements: readonly (readonly NftElement[])[];
   }[];
 }
 
@@ -117,9 +126,9 @@ export class NftTables {
   }
 
   snapshot(): NftState {
-    const parts = this.tables.map(({ chains, counters }) => {
+    const parts = this.tables.map(({ chains, counters, sets }) => {
       const contents = chains.map(({ rules, drops }) => ({ rules, drops }));
-      return { chains, counters, contents };
+      return { chains, counters, contents, sets, elements: sets.map((set) => set.elements) };
     });
     return { tables: this.tables, parts };
   }
@@ -127,10 +136,14 @@ export class NftTables {
   /** Numbers of handles that were given out since are lost. */
   restore(state: NftState): void {
     this.tables = state.tables;
-    state.parts.forEach(({ chains, counters, contents }, i) => {
+    state.parts.forEach(({ chains, counters, contents, sets, elements }, i) => {
       const table = this.tables[i];
       table.chains = chains;
       table.counters = counters;
+      table.sets = sets;
+      elements.forEach((those, at) => {
+        sets[at].elements = those;
+      });
       contents.forEach(({ rules, drops }, at) => {
         chains[at].rules = rules;
         chains[at].drops = drops;

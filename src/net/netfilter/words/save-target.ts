@@ -9,6 +9,7 @@ import {
   NF_NAT_RANGE_PROTO_SPECIFIED,
 } from "../nat/nat-range.ts";
 import type { NatTarget, TargetSpec } from "../rule-spec.ts";
+import { zoneWords } from "./ct-target.ts";
 import { hex, maskSuffix, quoteWord } from "./extension.ts";
 import { LOG_FLAGS } from "./targets.ts";
 
@@ -33,8 +34,10 @@ function saveOptions(target: Exclude<TargetSpec, { name: "chain" }>): string {
       return target.mode === "set"
         ? ` --set-xmark ${hex(target.mark)}/${hex(target.ctMask)}`
         : ` --${target.mode}-mark --nfmask ${hex(target.nfMask)} --ctmask ${hex(target.ctMask)}`;
-    case "CT":
-      return " --notrack";
+    case "CT": {
+      const zone = zoneWords(target);
+      return (target.notrack ? " --notrack" : "") + (zone === "" ? "" : ` --${zone}`);
+    }
     case "TCPMSS":
       return target.mss === 0xffff ? " --clamp-mss-to-pmtu" : ` --set-mss ${target.mss}`;
     case "TTL":

@@ -1,16 +1,17 @@
-/** REJECT, LOG, MARK, CONNMARK, CT, NOTRACK, TCPMSS, TTL, TRACE (the libxt_*.c and libipt_*.c of those names). */
+/** REJECT, LOG, MARK, CONNMARK, NOTRACK, TCPMSS, TTL, TRACE (the libxt_*.c and libipt_*.c of those names). */
 import { NotModelledError } from "../../../util/errors.ts";
 import type {
   ConnmarkTarget,
-  CtTarget,
   LogTarget,
   MarkTarget,
+  NotrackTarget,
   RejectTarget,
   RejectWith,
   TcpmssTarget,
   TraceTarget,
   TtlTarget,
 } from "../rule-spec.ts";
+import { CT } from "./ct-target.ts";
 import {
   type Extension,
   type Given,
@@ -214,30 +215,6 @@ const CONNMARK: Extension<ConnmarkTarget> = {
   open: () => new ConnmarkReader(),
 };
 
-const CT: Extension<CtTarget> = {
-  name: "CT",
-  options: [
-    { name: "notrack", arg: false },
-    ...["helper", "timeout", "ctevents", "expevents", "zone", "zone-orig", "zone-reply"].map((name) => ({
-      name,
-      arg: true,
-    })),
-  ],
-  open: () => {
-    let given = false;
-    return {
-      take: ({ name }) => {
-        if (name !== "notrack") throw new NotModelledError(`-j CT --${name}`);
-        given = true;
-      },
-      finish: () => {
-        if (!given) throw new NotModelledError("-j CT without --notrack");
-        return { name: "CT" };
-      },
-    };
-  },
-};
-
 /** A segment needs room for its IP header. */
 const MAX_SET_MSS = 0xffff - 20;
 
@@ -278,7 +255,7 @@ const TTL: Extension<TtlTarget> = {
 };
 
 /** A target without options. */
-function plain<S extends CtTarget | TraceTarget>(name: S["name"]): Extension<S> {
+function plain<S extends NotrackTarget | TraceTarget>(name: S["name"]): Extension<S> {
   return { name, options: [], open: () => ({ take: () => {}, finish: () => ({ name }) as S }) };
 }
 
@@ -288,7 +265,7 @@ export const TARGETS: readonly TargetExtension[] = [
   MARK,
   CONNMARK,
   CT,
-  plain<CtTarget>("NOTRACK"),
+  plain<NotrackTarget>("NOTRACK"),
   TCPMSS,
   TTL,
   plain<TraceTarget>("TRACE"),

@@ -3,7 +3,16 @@ import { NotModelledError, UsageError } from "../../../util/errors.ts";
 import { type AwkRule, type Expr, parseAwk, type Statement } from "./awk-parser.ts";
 import { formatOnce, unescapeText } from "./printf.ts";
 import { posixRegex } from "./regex.ts";
-import { getopt, lastValue, linesOf, output, readAll, type Utility } from "./utility.ts";
+import {
+  ByLine,
+  getopt,
+  lastValue,
+  linesOf,
+  output,
+  readAll,
+  type StreamUtility,
+  type Utility,
+} from "./utility.ts";
 
 /** Values are strings or numbers; text that came from input and looks like a number compares as one. */
 type Value = string | number;
@@ -255,35 +264,80 @@ function splitFields(line: string, separator: string): string[] {
   return separator.length === 1 ? line.split(separator) : line.split(posixRegex("awk", separator, true, ""));
 }
 
-export const awk: Utility = (argv, context) => {
-  const options = getopt("awk", argv, "", "Fv");
-  const [source, ...files] = options.operands;
-  if (source === undefined)
-    throw new UsageError("usage: awk [-F fs][-v var=value][prog | -f progfile][file ...]", 2);
-  const rules = parseAwk(source);
-  const machine = new Awk();
-  const separator = lastValue(options, "F");
-  if (separator !== undefined) machine.variables.set("FS", unescapeText(separator));
-  for (const setting of options.values.get("v") ?? []) {
-    const at = setting.indexOf("=");
-    machine.variables.set(setting.slice(0, at), unescapeText(setting.slice(at + 1)));
+/** A program on its way through the input. */
+class AwkRun {
+  readonly files: readonly string[];
+  private readonly rules: readonly AwkRule[];
+  private readonly machine = new Awk();
+  private number = 0;
+  private flow: Flow;
+
+  constructor(argv: readonly string[]) {
+    const options = getopt("awk", argv, "", "FvW");
+    const [source, ...files] = options.operands;
+    if (source === undefined)
+      throw new UsageError("usage: awk [-F fs][-v var=value][prog | -f progfile][file ...]", 2);
+    this.files = files;
+    this.rules = parseAwk(source);
+    const separator = lastValue(options, "F");
+    if (separator !== undefined) this.machine.variables.set("FS", unescapeText(separator));
+    for (const setting of options.values.get("v") ?? []) {
+      const at = setting.indexOf("=");
+      this.machine.variables.set(setting.slice(0, at), unescapeText(setting.slice(at + 1)));
+    }
+    this.flow = this.stage("begin");
   }
-  const stage = (when: AwkRule["when"]): Flow => {
-    for (const rule of rules) {
-      if (rule.when !== when || (when === "line" && !machine.chosen(rule))) continue;
-      const flow = machine.run(rule.action);
+
+  get wantsInput(): boolean {
+    return this.flow !== "exit" && this.rules.some((rule) => rule.when !== "begin");
+  }
+
+  line(line: string): void {
+    this.machine.setLine(line, ++this.number);
+    this.flow = this.stage("line");
+  }
+
+  end(): void {
+    this.stage("end");
+  }
+
+  /** What it has printed since this was asked last. */
+  printed(): string {
+    const { out } = this.machine;
+    this.machine.out = "";
+    return out;
+  }
+
+  private stage(when: AwkRule["when"]): Flow {
+    for (const rule of this.rules) {
+      if (rule.when !== when || (when === "line" && !this.machine.chosen(rule))) continue;
+      const flow = this.machine.run(rule.action);
       if (flow !== "on") return flow;
     }
     return "on";
-  };
-  let flow = stage("begin");
-  if (flow !== "exit" && rules.some((rule) => rule.when !== "begin")) {
-    const lines = linesOf(readAll(files, context));
-    for (let i = 0; i < lines.length && flow !== "exit"; i++) {
-      machine.setLine(lines[i], i + 1);
-      flow = stage("line");
-    }
   }
-  stage("end");
-  return output(machine.out);
+}
+
+export const awk: Utility = (argv, context) => {
+  const run = new AwkRun(argv);
+  const lines = run.wantsInput ? linesOf(readAll(run.files, context)) : [];
+  for (let i = 0; i < lines.length && run.wantsInput; i++) run.line(lines[i]);
+  run.end();
+  return output(run.printed());
+};
+
+export const awkStream: StreamUtility = (argv) => {
+  const run = new AwkRun(argv);
+  if (run.files.length > 0 || !run.wantsInput) return null;
+  return new ByLine(
+    (line, stream) => {
+      run.line(line);
+      stream.done = !run.wantsInput;
+      return run.printed();
+    },
+    () => {
+      run.end();
+      return output(run.printed());
+    },
+  );
 };

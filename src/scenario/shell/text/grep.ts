@@ -1,7 +1,17 @@
 /** grep (GNU grep 3.8) over whole texts: the options that are used on command output. */
 import { UsageError } from "../../../util/errors.ts";
 import { posixRegex } from "./regex.ts";
-import { getopt, joinLines, lastValue, linesOf, type Options, output, type Utility } from "./utility.ts";
+import {
+  ByLine,
+  getopt,
+  joinLines,
+  lastValue,
+  linesOf,
+  type Options,
+  output,
+  type StreamUtility,
+  type Utility,
+} from "./utility.ts";
 
 const LONG = {
   "--color": "q",
@@ -59,8 +69,16 @@ function withContext(chosen: readonly number[], before: number, after: number, c
   return [...shown].sort((a, b) => a - b);
 }
 
-export const grep: Utility = (argv, context) => {
-  const words = argv.filter((word) => !/^--colou?r(=.*)?$/.test(word));
+interface GrepWords {
+  readonly options: Options;
+  readonly regex: RegExp;
+  /** Files, `-` for the standard input. */
+  readonly files: readonly string[];
+  readonly named: boolean;
+}
+
+function grepWords(argv: readonly string[]): GrepWords {
+  const words = argv.filter((word) => !/^--(?:colou?r(=.*)?|line-buffered)$/.test(word));
   const options = getopt("grep", words, "viEFcoqnwxhHlsPa", "eABCm", LONG);
   const given = options.values.get("e");
   const operands = [...options.operands];
@@ -73,6 +91,11 @@ export const grep: Utility = (argv, context) => {
   const regex = compile(options, patterns);
   const files = operands.length === 0 ? ["-"] : operands;
   const named = (files.length > 1 || options.flags.has("H")) && !options.flags.has("h");
+  return { options, regex, files, named };
+}
+
+export const grep: Utility = (argv, context) => {
+  const { options, regex, files, named } = grepWords(argv);
   let stdout = "";
   let any = false;
   for (const file of files) {
@@ -121,3 +144,31 @@ function grepText(
   }
   return { text: joinLines(printed), matched };
 }
+
+/** Line by line; what prints neighbours of lines, or names of files, takes the whole input. */
+export const grepStream: StreamUtility = (argv) => {
+  const { options, regex, files, named } = grepWords(argv);
+  const { flags, values } = options;
+  const whole = flags.has("l") || values.has("A") || values.has("B") || values.has("C");
+  if (whole || files.length > 1 || files[0] !== "-") return null;
+  const limit = Number(lastValue(options, "m") ?? Number.POSITIVE_INFINITY);
+  const silent = flags.has("q") || flags.has("c");
+  const label = named ? "(standard input):" : "";
+  let number = 0;
+  let count = 0;
+  return new ByLine(
+    (line, stream) => {
+      number++;
+      const found = grepText(`${line}\n`, regex, options, "");
+      if (!found.matched) return "";
+      count++;
+      stream.done = flags.has("q") || count >= limit;
+      if (silent) return "";
+      const place = label + (flags.has("n") ? `${number}:` : "");
+      return linesOf(found.text)
+        .map((text) => `${place}${flags.has("n") ? text.replace(/^\d+:/, "") : text}\n`)
+        .join("");
+    },
+    () => output(flags.has("c") && !flags.has("q") ? `${label}${count}\n` : "", count > 0 ? 0 : 1),
+  );
+};

@@ -2,6 +2,7 @@
 import type { ToolOutput } from "../../../tools/tool.ts";
 import { NotModelledError, UsageError } from "../../../util/errors.ts";
 import {
+  ByLine,
   getopt,
   joinLines,
   lastValue,
@@ -9,6 +10,7 @@ import {
   type Options,
   output,
   readAll,
+  type StreamUtility,
   type Utility,
   type UtilityContext,
 } from "./utility.ts";
@@ -36,13 +38,47 @@ function eachFile(
   return output(operands.map((path) => title(path) + part(context.read(path))).join("\n"));
 }
 
+const headOptions = (argv: readonly string[]) =>
+  getopt("head", oldCount(argv), "q", "nc", { "--lines": "n", "--bytes": "c" });
+
 export const head: Utility = (argv, context) => {
-  const options = getopt("head", oldCount(argv), "q", "nc", { "--lines": "n", "--bytes": "c" });
+  const options = headOptions(argv);
   const bytes = lastValue(options, "c");
   return eachFile(options, context, (text) => {
     if (bytes !== undefined) return text.slice(0, countOf("head", bytes));
     return joinLines(linesOf(text).slice(0, countOf("head", lastValue(options, "n") ?? "10")));
   });
+};
+
+/** Takes no more than it prints; `-n -N` knows its last line at the end only. */
+export const headStream: StreamUtility = (argv) => {
+  const options = headOptions(argv);
+  const bytes = lastValue(options, "c");
+  const wanted = countOf("head", bytes ?? lastValue(options, "n") ?? "10");
+  if (options.operands.length > 0 || wanted < 0) return null;
+  let left = wanted;
+  if (bytes === undefined) {
+    const stream = new ByLine(
+      (line, self) => {
+        self.done = --left <= 0;
+        return `${line}\n`;
+      },
+      () => output(""),
+    );
+    stream.done = left === 0;
+    return stream;
+  }
+  return {
+    get done() {
+      return left === 0;
+    },
+    feed(text) {
+      const part = text.slice(0, left);
+      left -= part.length;
+      return part;
+    },
+    end: () => output(""),
+  };
 };
 
 export const tail: Utility = (argv, context) => {

@@ -1,7 +1,16 @@
 /** sed (GNU sed 4.9): addresses, `s`, `p`, `d`, `q`, `=`, with -n, -E and -e. Other commands are not modelled. */
 import { NotModelledError, UsageError } from "../../../util/errors.ts";
 import { posixRegex } from "./regex.ts";
-import { getopt, joinLines, linesOf, output, readAll, type Utility } from "./utility.ts";
+import {
+  ByLine,
+  getopt,
+  joinLines,
+  linesOf,
+  output,
+  readAll,
+  type StreamUtility,
+  type Utility,
+} from "./utility.ts";
 
 type Address = { readonly line: number } | { readonly regex: RegExp } | "last";
 
@@ -138,11 +147,18 @@ function substitute(line: string, command: SedCommand): string {
   });
 }
 
-export const sed: Utility = (argv, context) => {
-  const options = getopt("sed", argv, "nEr", "e", {
+interface SedScript {
+  readonly commands: readonly SedCommand[];
+  readonly silent: boolean;
+  readonly files: readonly string[];
+}
+
+function sedScript(argv: readonly string[]): SedScript {
+  const options = getopt("sed", argv, "nEru", "e", {
     "--quiet": "n",
     "--expression": "e",
     "--regexp-extended": "E",
+    "--unbuffered": "u",
   });
   const operands = [...options.operands];
   const scripts = options.values.get("e") ?? operands.splice(0, 1);
@@ -150,26 +166,59 @@ export const sed: Utility = (argv, context) => {
     throw new UsageError("Usage: sed [OPTION]... {script-only-if-no-other-script} [input-file]...", 1);
   const extended = options.flags.has("E") || options.flags.has("r");
   const commands = new SedParser(scripts.join("\n"), extended).commands();
-  const silent = options.flags.has("n");
-  const lines = linesOf(readAll(operands, context));
+  return { commands, silent: options.flags.has("n"), files: operands };
+}
+
+/** What the script prints about a line, and whether it ends with it. */
+function sedLine(
+  { commands, silent }: SedScript,
+  text: string,
+  number: number,
+  count: number,
+): { out: string; quit: boolean } {
   const out: string[] = [];
+  let line: string | null = text;
+  let quit = false;
+  for (const command of commands) {
+    if (chosen(command, line, number, count) === command.negated) continue;
+    if (command.verb === "p") out.push(line);
+    else if (command.verb === "=") out.push(String(number));
+    else if (command.verb === "q") quit = true;
+    else if (command.verb === "s") {
+      const changed = substitute(line, command);
+      if (command.print && changed !== line) out.push(changed);
+      line = changed;
+    } else line = null;
+    if (line === null || quit) break;
+  }
+  if (line !== null && !silent) out.push(line);
+  return { out: joinLines(out), quit };
+}
+
+export const sed: Utility = (argv, context) => {
+  const script = sedScript(argv);
+  const lines = linesOf(readAll(script.files, context));
+  let text = "";
   for (let i = 0; i < lines.length; i++) {
-    let line: string | null = lines[i];
-    let quit = false;
-    for (const command of commands) {
-      if (chosen(command, line, i + 1, lines.length) === command.negated) continue;
-      if (command.verb === "p") out.push(line);
-      else if (command.verb === "=") out.push(String(i + 1));
-      else if (command.verb === "q") quit = true;
-      else if (command.verb === "s") {
-        const changed = substitute(line, command);
-        if (command.print && changed !== line) out.push(changed);
-        line = changed;
-      } else line = null;
-      if (line === null || quit) break;
-    }
-    if (line !== null && !silent) out.push(line);
+    const { out, quit } = sedLine(script, lines[i], i + 1, lines.length);
+    text += out;
     if (quit) break;
   }
-  return output(joinLines(out));
+  return output(text);
+};
+
+/** The last line is known when it was read: scripts that ask for it (`$`) take the whole input. */
+export const sedStream: StreamUtility = (argv) => {
+  const script = sedScript(argv);
+  if (script.files.length > 0 || script.commands.some(({ from, to }) => from === "last" || to === "last"))
+    return null;
+  let number = 0;
+  return new ByLine(
+    (line, stream) => {
+      const { out, quit } = sedLine(script, line, ++number, 0);
+      stream.done = quit;
+      return out;
+    },
+    () => output(""),
+  );
 };

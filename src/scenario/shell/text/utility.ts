@@ -16,6 +16,49 @@ export interface UtilityContext {
 /** `argv` is without the command's name. */
 export type Utility = (argv: readonly string[], context: UtilityContext) => ToolOutput;
 
+/** A utility at work on a standard input that comes bit by bit. */
+export interface Streaming {
+  /** What it prints about the next part of its input. */
+  feed(text: string): string;
+  /** It wants no more input. */
+  readonly done: boolean;
+  /** It asks for no input, and never ends. */
+  readonly endless?: boolean;
+  /** The input ended, or it is done: the rest of its output, and its status. */
+  end(): ToolOutput;
+}
+
+/** The same utility on a pipe; null where these words need the whole input first, or none. */
+export type StreamUtility = (argv: readonly string[], context: UtilityContext) => Streaming | null;
+
+/** A utility that takes a line at a time. */
+export class ByLine implements Streaming {
+  done = false;
+  private rest = "";
+  private readonly line: (line: string, stream: ByLine) => string;
+  private readonly finish: () => ToolOutput;
+
+  /** `line` gives what is printed about one line, and sets `done`. */
+  constructor(line: (line: string, stream: ByLine) => string, finish: () => ToolOutput) {
+    this.line = line;
+    this.finish = finish;
+  }
+
+  feed(text: string): string {
+    const lines = (this.rest + text).split("\n");
+    this.rest = lines.pop()!;
+    let printed = "";
+    for (let i = 0; i < lines.length && !this.done; i++) printed += this.line(lines[i], this);
+    return printed;
+  }
+
+  end(): ToolOutput {
+    const last = this.done || this.rest === "" ? "" : this.line(this.rest, this);
+    const { stdout, stderr, status } = this.finish();
+    return { stdout: last + stdout, stderr, status };
+  }
+}
+
 export interface Options {
   readonly flags: ReadonlySet<string>;
   readonly values: ReadonlyMap<string, readonly string[]>;

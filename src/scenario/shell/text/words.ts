@@ -83,7 +83,7 @@ function readOrEmpty(context: UtilityContext, path: string): string {
 }
 
 export const yes: Utility = () => {
-  throw new NotModelledError("yes (it never ends)");
+  throw new NotModelledError("yes outside of a pipe (it never ends)");
 };
 
 export const column: Utility = (argv, context) => {
