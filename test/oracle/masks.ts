@@ -113,7 +113,10 @@ export class Masks {
   private ip(off: number, covers: readonly Cover[]): void {
     const { real, mesh } = this;
     const headerLength = (real[off] & 15) * 4;
-    if (real.length < off + 20 || headerLength < 20 || real.length < off + headerLength) return;
+    if (real.length < off + 20 || headerLength < 20 || real.length < off + headerLength) {
+      this.cutHeader(off, covers);
+      return;
+    }
     const inHeader = [...covers, { from: off, to: off + headerLength, sum: off + 10 }];
     // A time that was filled in changes the checksum only when the packet leaves: an error quotes it before.
     const current = sum16(real, off, off + headerLength) === 0xffff;
@@ -124,6 +127,14 @@ export class Masks {
     const l4 = off + headerLength;
     const known = this.withoutPartial(off, headerLength, this.withoutCut(off, l4, covers));
     this.transport(real[off + 9], l4, known);
+  }
+
+  /** What is left of the header of a packet that is quoted within a quote. */
+  private cutHeader(off: number, covers: readonly Cover[]): void {
+    const { real } = this;
+    if (covers.length === 0 || real.length < off + 6) return;
+    const summed = real.length >= off + 12;
+    this.identification(off, summed ? [...covers, { from: off, to: real.length, sum: off + 10 }] : covers);
   }
 
   /** The sum of a quoted error goes over what it quotes itself, with its times, even where that is cut off. */

@@ -12,11 +12,11 @@ function swap32(value: number): number {
 
 /**
  * jhash2 of an IPv4 address in a union nf_inet_addr (one word of the address, three of zero) with the other address as
- * initial value. Addresses are int32 in host order; the kernel of a little-endian machine hashes them as they lie in
+ * initial value, exclusive-ored with `zone`. Addresses are int32 in host order; the kernel of a little-endian machine hashes them as they lie in
  * memory. The result is an int32.
  */
-export function jhash2Four(addr: number, initAddr: number): number {
-  const start = (INITVAL + (4 << 2) + swap32(initAddr)) | 0;
+export function jhash2Four(addr: number, initAddr: number, zone: number): number {
+  const start = (INITVAL + (4 << 2) + (swap32(initAddr) ^ zone)) | 0;
   let a = (start + swap32(addr)) | 0;
   let b = start;
   let c = start;

@@ -92,12 +92,12 @@ function findAppropriateSource(
 }
 
 /** The address of the range that this pair of hosts gets (find_best_ips_proto). */
-function chooseAddress(tuple: Tuple, range: NatRange, manip: NatManip): void {
+function chooseAddress(tuple: Tuple, range: NatRange, manip: NatManip, zone: number): void {
   if ((range.flags & NF_NAT_RANGE_MAP_IPS) === 0) return;
   let addr = range.minAddr;
   if (range.minAddr !== range.maxAddr) {
     const persistent = (range.flags & NF_NAT_RANGE_PERSISTENT) !== 0;
-    const hash = jhash2Four(tuple.src, persistent ? 0 : tuple.dst);
+    const hash = persistent ? jhash2Four(tuple.src, 0, 0) : jhash2Four(tuple.src, tuple.dst, zone);
     // Of 32 bits, so that a range whose ends are exchanged is nearly everything.
     const count = (range.maxAddr - range.minAddr + 1) >>> 0;
     addr = (range.minAddr + reciprocalScale(hash, count)) | 0;
@@ -194,7 +194,7 @@ export function getUniqueTuple(
     }
   }
   tuple.copy(orig);
-  chooseAddress(tuple, range, manip);
+  chooseAddress(tuple, range, manip, own.zone);
   if (!random) {
     if ((range.flags & NF_NAT_RANGE_PROTO_SPECIFIED) !== 0) {
       const keep = (range.flags & NF_NAT_RANGE_PROTO_OFFSET) === 0 && portInRange(tuple, manip, range);
