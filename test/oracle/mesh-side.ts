@@ -9,7 +9,7 @@ import { MS, US } from "../../src/sim/sim.ts";
 import { NO_PINS } from "../../src/swarm/pins.ts";
 import { allNamespaces, type Case, type Command, type Listener, WORLD } from "./case.ts";
 import { serverProgram } from "./mesh-server.ts";
-import type { Seen, Side } from "./side.ts";
+import { NO_PACE, type Pace, type Seen, type Side } from "./side.ts";
 
 const MACHINE = "m";
 /** Virtual time that a frame gets to come to rest at least: about what it takes in reality, far below every rate limit. */
@@ -58,16 +58,19 @@ export class MeshSide implements Side {
   private readonly world: NetNs;
   private readonly serves: boolean;
   private readonly stepNs: number;
-  private readonly gapsMs: readonly number[];
+  private readonly pace: Pace;
   private injected = 0;
+  private rested = 0;
+  /** How far the virtual clock is ahead of the other side's, ns. */
+  private aheadNs = 0;
   private readonly seen: Seen[] = [];
 
-  /** `gapsMs`: how long the other side took for each frame; sequence numbers of TCP go by the clock. */
-  constructor(one: Case, seed: number, gapsMs: readonly number[] = []) {
+  /** `pace`: that of the other side, which this one keeps. */
+  constructor(one: Case, seed: number, pace = NO_PACE) {
     this.live = new LiveLab({ ...SPEC, seed }, new Map(), false);
     this.serves = one.listeners.length > 0;
     this.stepNs = one.listeners.some(({ does }) => does !== undefined) ? SERVED_STEP_NS : STEP_NS;
-    this.gapsMs = gapsMs;
+    this.pace = pace;
     const machine = this.live.lab.machine(MACHINE);
     machine.kernel.bridgeNetfilter = true;
     for (const name of allNamespaces(one)) this.run({ ns: "host", run: `ip netns add ${name}` });
@@ -85,12 +88,17 @@ export class MeshSide implements Side {
     const skb = lab.pool.from(frame);
     skb.dev = this.world.device(devName)!;
     devQueueXmit(skb);
-    const gapNs = Math.round((this.gapsMs[this.injected++] ?? 0) * MS);
-    lab.wait(Math.min(Math.max(this.stepNs, gapNs), LONGEST_STEP_NS));
+    const gapNs = Math.round((this.pace.gapsMs[this.injected++] ?? this.stepNs / MS) * MS);
+    const stepNs = Math.min(Math.max(this.stepNs, gapNs - this.aheadNs), LONGEST_STEP_NS);
+    this.aheadNs += stepNs - gapNs;
+    lab.wait(stepNs);
   }
 
   rest(ms: number): void {
-    this.live.lab.wait(ms * MS);
+    const askedNs = Math.round((this.pace.restsMs[this.rested++] ?? ms) * MS);
+    const restNs = Math.max(askedNs - this.aheadNs, 0);
+    this.aheadNs += restNs - askedNs;
+    this.live.lab.wait(restNs);
   }
 
   collect(): Seen[] {

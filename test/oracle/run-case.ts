@@ -5,7 +5,7 @@ import { MeshSide } from "./mesh-side.ts";
 import { fromHex } from "./packet.ts";
 import { Peers, type Sending } from "./peers.ts";
 import { pause, RealSide } from "./real-side.ts";
-import { type Seen, type Side, TooSlowError } from "./side.ts";
+import { type Pace, type Seen, type Side, TooSlowError } from "./side.ts";
 
 /** What came out of one side. */
 export interface Observation {
@@ -39,8 +39,7 @@ export interface Driven {
   readonly frames: Seen[][];
   readonly sent: number;
   readonly stepsMs: number;
-  /** Time from each frame that was sent to the next, without the rests between. */
-  readonly gapsMs: readonly number[];
+  readonly pace: Pace;
 }
 
 /** What a comparison showed. */
@@ -70,12 +69,12 @@ export function drive(one: Case, side: Side): Driven {
     watch.rest(one.afterMs);
     frames.at(-1)?.push(...exchange(watch, peers, []));
   }
-  return { frames, sent: peers.sent, stepsMs, gapsMs: watch.gapsMs };
+  return { frames, sent: peers.sent, stepsMs, pace: watch.pace };
 }
 
 /** Drives a side by the clock on the wall. */
 class Watch {
-  readonly gapsMs: number[] = [];
+  readonly pace = { gapsMs: [] as number[], restsMs: [] as number[] };
   private readonly side: Side;
   private since = 0;
 
@@ -85,7 +84,7 @@ class Watch {
 
   inject(dev: string, frame: Uint8Array): void {
     const now = performance.now();
-    if (this.since > 0) this.gapsMs.push(now - this.since);
+    if (this.since > 0) this.pace.gapsMs.push(now - this.since);
     this.since = now;
     this.side.inject(dev, frame);
   }
@@ -93,7 +92,9 @@ class Watch {
   rest(ms: number): void {
     const before = performance.now();
     this.side.rest(ms);
-    if (this.since > 0) this.since += performance.now() - before;
+    const took = performance.now() - before;
+    this.pace.restsMs.push(took);
+    if (this.since > 0) this.since += took;
   }
 
   collect(): Seen[] {
@@ -150,9 +151,9 @@ function observeReal(one: Case): Observation & Driven {
   }
 }
 
-function observeMesh(one: Case, seed: number, gapsMs: readonly number[]): Observation {
+function observeMesh(one: Case, seed: number, pace: Pace): Observation {
   try {
-    const side = new MeshSide(one, seed, gapsMs);
+    const side = new MeshSide(one, seed, pace);
     const seen = drive(one, side);
     const texts = askAll(one, side);
     side.close();
@@ -184,7 +185,7 @@ export function runOnce(one: Case, seed: number): Comparison {
       const real = observeReal(one);
       return {
         frames: real.sent,
-        difference: firstDifference(one, real, observeMesh(one, seed, real.gapsMs)),
+        difference: firstDifference(one, real, observeMesh(one, seed, real.pace)),
       };
     } catch (error) {
       if (!(error instanceof TooSlowError) || attempt === ATTEMPTS) throw error;

@@ -8,6 +8,15 @@ export interface Seen {
   readonly bytes: Uint8Array;
 }
 
+/** How long a case took by the clock on the wall: numbers of TCP and rate limits go by it. */
+export interface Pace {
+  /** From each frame that was sent to the next, without the rests between. */
+  readonly gapsMs: readonly number[];
+  readonly restsMs: readonly number[];
+}
+
+export const NO_PACE: Pace = { gapsMs: [], restsMs: [] };
+
 /** The real machine was too busy. */
 export class TooSlowError extends Error {
   constructor(message: string) {
