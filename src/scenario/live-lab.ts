@@ -16,7 +16,7 @@ import { startChild } from "./shell/place.ts";
 import { isProgram, runWords } from "./shell/run-words.ts";
 import { Shell } from "./shell/shell.ts";
 import { ShellState } from "./shell/state.ts";
-import { Input, type Sink } from "./shell/streams.ts";
+import { Input, type Io, type Sink } from "./shell/streams.ts";
 
 export interface ShellResult {
   readonly stdout: string;
@@ -76,8 +76,12 @@ class Terminal {
 interface Desk {
   readonly terminal: Terminal;
   state: ShellState;
+  /** The terminal, until `exec` puts something else in its place. */
+  io: Io;
   readonly files: Map<string, string>;
 }
+
+const terminalIo = ({ out, err }: Terminal): Io => ({ input: new Input(""), out, err });
 
 /** A shell that has just been started at a machine's prompt. */
 function homeState(machine: string, status: number): ShellState {
@@ -108,7 +112,9 @@ export class LiveLab {
       return isProgram({ machine, ns: machine.hostNs, tools: TOOLS, files: userland.files, userland }, word);
     };
     for (const { name } of spec.machines) {
-      this.desks.set(name, { terminal: new Terminal(), state: homeState(name, 0), files: new Map(files) });
+      const terminal = new Terminal();
+      const io = terminalIo(terminal);
+      this.desks.set(name, { terminal, state: homeState(name, 0), io, files: new Map(files) });
     }
   }
 
@@ -128,15 +134,17 @@ export class LiveLab {
     const script = parseShell(command);
     const machine = this.lab.machine(machineName);
     if (!machine.isOn) throw new UsageError(`${machineName} is off: \`lab$ boot ${machineName}\` first`, 2);
-    const { files, terminal } = desk;
+    const { files, terminal, io } = desk;
     const ns = this.netns(machineName, netns);
     const place = { machine, ns, tools: TOOLS, files, misused: terminal.misused };
-    const io = { input: new Input(""), out: terminal.out, err: terminal.err };
     desk.state.lenient = isScript || script.lines;
     let ended = false;
     const child = startChild(place, "bash", place.ns, function* (process) {
       const { status, exited } = yield* new Shell(place, process, desk.state).typed(script, io);
-      if (exited) desk.state = homeState(machineName, status);
+      if (exited) {
+        desk.state = homeState(machineName, status);
+        desk.io = terminalIo(terminal);
+      }
       ended = exited;
       return status;
     });

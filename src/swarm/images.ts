@@ -1,4 +1,5 @@
 /** Images: what a container of each listens on. Stands for the registry and for the images built on the machines. */
+import { Prng } from "../util/prng.ts";
 
 export interface ImageSpec {
   /** TCP port of the HTTP server, 0 none. */
@@ -15,8 +16,8 @@ export interface ImageSpec {
   readonly quiet: boolean;
   /** Ports that it names (EXPOSE), such as `80/tcp`. */
   readonly exposed: readonly string[];
-  /** On a registry: its digest is known. */
-  readonly digest: string | null;
+  /** 64 hexadecimal digits, the same on every machine: "" until the table has given it a name. */
+  readonly id: string;
 }
 
 /** As a lab page writes it: `whoami: { http: 80, udp-echo: 5353 }`. */
@@ -36,7 +37,7 @@ const WHOAMI: ImageSpec = {
   busybox: true,
   quiet: false,
   exposed: [],
-  digest: null,
+  id: "",
 };
 const NGINX: ImageSpec = {
   http: 80,
@@ -46,7 +47,7 @@ const NGINX: ImageSpec = {
   busybox: false,
   quiet: true,
   exposed: ["80/tcp"],
-  digest: null,
+  id: "",
 };
 const SHELL: ImageSpec = {
   http: 0,
@@ -55,7 +56,7 @@ const SHELL: ImageSpec = {
   busybox: true,
   quiet: false,
   exposed: [],
-  digest: null,
+  id: "",
 };
 
 const BUILT_IN: Readonly<Record<string, ImageSpec>> = {
@@ -68,9 +69,11 @@ const BUILT_IN: Readonly<Record<string, ImageSpec>> = {
   alpine: { ...SHELL, command: ["/bin/sh"] },
 };
 
+const idOf = (name: string): string => new Prng(0, `image/${name}`).hex(64);
+
 /** The built-in images and those of a lab page, which win. */
 export function imageTable(declared: Readonly<Record<string, ImageDecl>> = {}): ImageTable {
-  const table = new Map<string, ImageSpec>(Object.entries(BUILT_IN));
+  const table = new Map(Object.entries(BUILT_IN).map(([name, spec]) => [name, { ...spec, id: idOf(name) }]));
   for (const [name, decl] of Object.entries(declared)) {
     const base = table.get(name) ?? {
       http: 0,
@@ -79,7 +82,7 @@ export function imageTable(declared: Readonly<Record<string, ImageDecl>> = {}): 
       busybox: true,
       quiet: false,
       exposed: [],
-      digest: null,
+      id: "",
     };
     table.set(name, {
       http: decl.http ?? base.http,
@@ -90,16 +93,20 @@ export function imageTable(declared: Readonly<Record<string, ImageDecl>> = {}): 
       quiet: base.quiet,
       exposed:
         decl.expose?.map((port) => (/\//.test(String(port)) ? String(port) : `${port}/tcp`)) ?? base.exposed,
-      digest: null,
+      id: idOf(name),
     });
   }
   return table;
 }
 
-/** The image of a reference with or without tag and digest; null when nobody has it. */
+/** The image of a reference with or without tag and digest, or of the beginning of an id; null when nobody has it. */
 export function findImage(table: ImageTable, reference: string): ImageSpec | null {
   const name = reference.replace(/@sha256:[0-9a-f]+$/, "").replace(/:[^:/]*$/, "");
-  return table.get(name) ?? table.get(name.replace(/^(docker\.io\/)?(library\/)?/, "")) ?? null;
+  const named = table.get(name) ?? table.get(name.replace(/^(docker\.io\/)?(library\/)?/, ""));
+  if (named !== undefined) return named;
+  if (!/^[0-9a-f]{4,64}$/.test(reference)) return null;
+  const found = [...table.values()].filter(({ id }) => id.startsWith(reference));
+  return found.length === 1 ? found[0] : null;
 }
 
 /** Whether a command (none: the image's own) is the server of the image. */

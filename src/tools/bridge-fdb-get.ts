@@ -7,6 +7,7 @@ import { parseMac } from "../wire/address.ts";
 import type { ToolContext } from "./tool.ts";
 
 const FAILED = 255;
+const VLAN_IDS = 4095;
 
 /** What `bridge fdb help` prints, to standard error. */
 export const FDB_HELP = `Usage: bridge fdb { add | append | del | replace } ADDR dev DEV
@@ -63,11 +64,15 @@ function parseQuery(words: readonly string[], { ns }: ToolContext): Query {
     const word = words[i];
     if (word === "brport" || word === "dev") query.dev = named(words[++i] ?? "", "device");
     else if (word === "br") query.br = named(words[++i] ?? "", "bridge device");
-    else if (word === "vlan") query.vlan = Number(words[++i] ?? "");
-    else if (word === "self") query.self = true;
+    else if (word === "vlan") {
+      query.vlan = Number(words[++i] ?? "");
+      if (!(query.vlan < VLAN_IDS)) throw new SysError("EINVAL", "Error: invalid vlan id.");
+    } else if (word === "self") query.self = true;
     else if (word === "vni" || word === "dynamic") throw new NotModelledError(`bridge fdb get ${word}`);
     else if (word !== "master") {
       const text = word === "to" ? (words[++i] ?? "") : word;
+      if (query.mac !== null)
+        throw new UsageError(`Error: either "to" is duplicate, or "${text}" is a garbage.`, FAILED);
       query.mac = parseMac(text);
       if (query.mac === null) throw new UsageError(`Invalid mac address ${text}`, FAILED);
     }

@@ -32,6 +32,12 @@ export interface BridgeArgs {
 }
 
 const FAILED = 255;
+/** What the kernel refuses of `bridge fdb get`. */
+const GET_REFUSED = 254;
+
+function isFdbGet(args: BridgeArgs | null): boolean {
+  return args?.object === "fdb" && args.words[0] === "get";
+}
 
 export const bridge: Tool<BridgeArgs, ToolOutput> = {
   name: "bridge",
@@ -41,7 +47,8 @@ export const bridge: Tool<BridgeArgs, ToolOutput> = {
     return args.object === "fdb" ? runFdb(args, context) : runLink(args, context);
   },
   render: (result) => result,
-  failure: (error) => (error instanceof SysError ? rtnetlinkFailure(error, FAILED) : null),
+  failure: (error, args) =>
+    error instanceof SysError ? rtnetlinkFailure(error, isFdbGet(args) ? GET_REFUSED : FAILED) : null,
 };
 
 function parseBridge(argv: readonly string[]): BridgeArgs {

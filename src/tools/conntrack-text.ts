@@ -95,8 +95,8 @@ export function conntrackLine(entry: ConntrackEntry, extended: boolean): string 
  * One line of `conntrack -E`: the lifetime while there is any, state and a mark of 0 where they are news, the
  * counters at the end of a connection.
  */
-export function eventLine(news: ConntrackNews, extended: boolean, pid: number): string {
-  const { conn, type, expiresS, withState, withMark, byHand } = news;
+export function eventLine(news: ConntrackNews, extended: boolean): string {
+  const { conn, type, expiresS, withState, withMark } = news;
   const mark = conn.mark !== 0 || (withMark && type !== "DESTROY");
   return [
     `${`[${type}]`.padStart(9)} `,
@@ -108,7 +108,6 @@ export function eventLine(news: ConntrackNews, extended: boolean, pid: number): 
     (conn.status & IPS_ASSURED) !== 0 ? "[ASSURED] " : "",
     mark ? `mark=${conn.mark >>> 0} ` : "",
     zoneText(conn, NF_CT_DEFAULT_ZONE_DIR),
-    byHand ? `[USERSPACE] portid=${pid} progname=conntrack` : "",
   ]
     .join("")
     .trimEnd();

@@ -57,11 +57,21 @@ export const STATUS_BITS: Readonly<Record<string, number>> = {
   OFFLOAD: 1 << 14,
 };
 
-/** What a connection that is made by hand may also have; the trackers here get along without. */
+/** What a connection that is made by hand must also have: the tags of SCTP, the side that the client of DCCP is on. */
 export const CREATE_ONLY: Readonly<Record<number, readonly string[]>> = {
   [IPPROTO_SCTP]: ["--orig-vtag", "--reply-vtag"],
   [IPPROTO_DCCP]: ["--role"],
 };
+
+/** 0: the original source is the client. */
+const DCCP_ROLES: readonly string[] = ["client", "server"];
+
+export function parseCreateOnly(option: string, text: string): number {
+  if (option !== "--role") return looseNumber(text);
+  const role = DCCP_ROLES.indexOf(text.toLowerCase());
+  if (role < 0) throw refuse(`Unknown DCCP role \`${text}'`);
+  return role;
+}
 
 /** Words of -e. */
 export const EVENT_TYPES: Readonly<Record<string, readonly ConntrackEventType[]>> = {

@@ -1,6 +1,7 @@
 /** conntrack(8) of conntrack-tools 1.4.7: the text is that of libnetfilter_conntrack's default output. */
 
 import { type Co, KilledError, waitFor } from "../host/process.ts";
+import type { NetNs } from "../net/core/net-ns.ts";
 import {
   type ConntrackEntry,
   conntrackCount,
@@ -16,8 +17,7 @@ import {
 } from "../net/ctl/conntrack.ts";
 import { WaitQueue } from "../sim/wait-queue.ts";
 import { NotModelledError, SysError } from "../util/errors.ts";
-import { IPPROTO_ICMP } from "../wire/ipv4.ts";
-import { type ConntrackArgs, parseConntrackArgs } from "./conntrack-args.ts";
+import { type ConntrackArgs, flowKey, parseConntrackArgs } from "./conntrack-args.ts";
 import { conntrackLine, eventLine } from "./conntrack-text.ts";
 import { CONNTRACK_VERSION } from "./conntrack-values.ts";
 import type { Tool, ToolContext, ToolOutput } from "./tool.ts";
@@ -44,14 +44,10 @@ function statsText(context: ToolContext): string {
 
 /** The one entry that -G names by its original tuple: none when that belongs to the answers of another. */
 function getOne({ filter }: ConntrackArgs, context: ToolContext): ConntrackEntry[] {
-  const { proto, origSrc, origDst } = filter;
-  if (origSrc === undefined || origDst === undefined) throw new SysError("EINVAL");
-  const icmp = proto === IPPROTO_ICMP;
-  const sport = (icmp ? filter.icmpId : filter.origSport) ?? 0;
-  const dport = icmp ? ((filter.icmpType ?? 0) << 8) | (filter.icmpCode ?? 0) : (filter.origDport ?? 0);
-  const key = { proto: proto!, src: origSrc.value, dst: origDst.value, sport, dport };
+  if (filter.origSrc === undefined || filter.origDst === undefined) throw new SysError("EINVAL");
+  const key = flowKey(filter);
   const entry = conntrackGet(context.ns, key);
-  return entry.conn.origSrc === key.src && entry.conn.origSport === sport ? [entry] : [];
+  return entry.conn.origSrc === key.src && entry.conn.origSport === key.sport ? [entry] : [];
 }
 
 /** What there is of tables that stay empty. */
@@ -65,16 +61,29 @@ function emptyTable({ command, table }: ConntrackArgs): ConntrackResult {
   return { entries: [], text: "" };
 }
 
+const NETLINK_PORTS_FROM = 2 ** 31;
+const NETLINK_PORTS = 2 ** 31 - 4096;
+
+/** The port of the second socket of a process, which -U and -D work through: a random one (netlink_autobind). */
+function netlinkPort({ id, kernel }: NetNs): number {
+  return NETLINK_PORTS_FROM + kernel.prng.stream(`netlink/${id}/${kernel.sim.now}`).below(NETLINK_PORTS);
+}
+
 /** -U of libmnl leaves the family out where nothing says it, and the kernel then takes the message for another one. */
 function update(args: ConntrackArgs, { ns }: ToolContext): ConntrackEntry[] {
   const { filter, setMark, setTimeoutS, setStatus, setState, hasFamily } = args;
   if (!hasFamily && conntrackList(ns, filter).length > 0) throw new SysError("EOPNOTSUPP");
-  return conntrackUpdate(ns, filter, {
-    mark: setMark,
-    timeoutS: setTimeoutS,
-    status: setStatus,
-    state: setState,
-  });
+  return conntrackUpdate(
+    ns,
+    filter,
+    {
+      mark: setMark,
+      timeoutS: setTimeoutS,
+      status: setStatus,
+      state: setState,
+    },
+    netlinkPort(ns),
+  );
 }
 
 function perform(args: ConntrackArgs, context: ToolContext): ConntrackResult {
@@ -91,16 +100,16 @@ function perform(args: ConntrackArgs, context: ToolContext): ConntrackResult {
     case "get":
       return listed(getOne(args, context), args);
     case "delete":
-      return listed(conntrackDelete(ns, filter), args);
+      return listed(conntrackDelete(ns, filter, netlinkPort(ns)), args);
     case "update":
       return listed(update(args, context), args);
     case "create":
-      conntrackCreate(ns, args.create!);
+      conntrackCreate(ns, args.create!, context.process.pid);
       return { entries: [], text: "" };
     case "event":
       throw new NotModelledError("conntrack -E of expectations");
     case "flush":
-      conntrackFlush(ns);
+      conntrackFlush(ns, context.process.pid);
       return { entries: [], text: "" };
     case "count":
       return { entries: [], text: `${conntrackCount(ns)}\n` };
@@ -111,17 +120,30 @@ function perform(args: ConntrackArgs, context: ToolContext): ConntrackResult {
   }
 }
 
+/** Who did it: the port is the process's number where it has one socket only, and the process may be gone. */
+function originText({ machine }: ToolContext, portid: number): string {
+  const process = machine.processes.find(({ pid }) => pid === portid);
+  return ` [USERSPACE] portid=${portid}${process === undefined ? "" : ` progname=${process.comm}`}`;
+}
+
 /** -E: prints events as they come, until it is interrupted. */
 function* listen(args: ConntrackArgs, context: ToolContext): Co<ConntrackResult> {
-  const never = new WaitQueue();
+  const arrived = new WaitQueue();
+  const messages: { readonly line: string; readonly portid: number }[] = [];
   let shown = 0;
   const stop = conntrackListen(context.ns, (news) => {
     if (!args.events.includes(news.type) || !conntrackMatches(news.conn, args.filter)) return;
-    shown++;
-    context.print(`${eventLine(news, args.extended, context.process.pid)}\n`);
+    messages.push({ line: eventLine(news, args.extended), portid: news.portid });
+    arrived.wake();
   });
   try {
-    for (;;) yield* waitFor(never);
+    for (;;) {
+      for (const { line, portid } of messages.splice(0)) {
+        shown++;
+        context.print(`${line}${portid === 0 ? "" : originText(context, portid)}\n`);
+      }
+      yield* waitFor(arrived);
+    }
   } catch (error) {
     if (!(error instanceof KilledError) || error.signal === SIGPIPE) throw error;
     return { entries: [], text: "", shown };

@@ -31,6 +31,10 @@ export function* runTool(tool: Tool, argv: readonly string[], context: ToolConte
 function defaultFailure(name: string, error: SysError | UsageError): ToolOutput {
   if (error instanceof SysError)
     return { stdout: "", stderr: `${name}: ${strerror(error.code)}\n`, status: 1 };
-  const text = error.message === "" || error.message.endsWith("\n") ? error.message : `${error.message}\n`;
-  return { stdout: "", stderr: text, status: error.status };
+  return usageOutput(error);
+}
+
+/** What a refused command line says. */
+export function usageOutput({ message, status }: UsageError): ToolOutput {
+  return { stdout: "", stderr: message === "" || message.endsWith("\n") ? message : `${message}\n`, status };
 }

@@ -69,9 +69,11 @@ function value(draft: Draft, letter: string, text: string): void {
       draft.count = Number(text);
       return;
     case "w":
+      if (text === "-") throw new NotModelledError("tcpdump -w - (text passes here, not bytes)");
       draft.writeFile = text;
       return;
     case "r":
+      if (text === "-") throw new NotModelledError("tcpdump -r -");
       draft.readFile = text;
       return;
     case "s":

@@ -100,9 +100,10 @@ function recordedLine(
   return cookedText(dissector, frame, dev.name, dev.ifindex, type, args.link, linkType);
 }
 
-/** What it prints goes to a pipe or file in blocks, unless it was told to write lines (-l). */
+/** What it prints goes to a pipe or file in blocks, unless it was told to write lines (-l, stdbuf). */
 function bufferingOf(args: TcpdumpArgs, context: ToolContext): Buffering {
-  return args.lineBuffered || context.isTerminal !== false ? "line" : "block";
+  if (args.lineBuffered) return "line";
+  return context.buffering ?? (context.isTerminal === false ? "block" : "line");
 }
 
 function* capture(args: TcpdumpArgs, filter: FramePredicate, context: ToolContext): Co<TcpdumpResult> {

@@ -7,6 +7,7 @@ import type { Co, Process } from "../host/process.ts";
 import type { ResolverConfig } from "../host/resolver.ts";
 import type { NetNs } from "../net/core/net-ns.ts";
 import type { WaitQueue } from "../sim/wait-queue.ts";
+import type { Buffering } from "./stdio.ts";
 
 /** What a container has of its own besides its namespace. */
 export interface Userland {
@@ -35,6 +36,8 @@ export interface ToolContext {
   readonly input?: StandardInput;
   /** Its standard output is a terminal: no pipe and no file. */
   readonly isTerminal?: boolean;
+  /** How it keeps what it prints, where its environment says so (stdbuf). */
+  readonly buffering?: Buffering;
   /** Files of the lab page and those written by commands (`> FILE`), by name. */
   readonly files: Map<string, string>;
   /** Prints at once, as a program does that keeps nothing back; what `render` gives comes at the end. */
@@ -66,7 +69,7 @@ export interface Tool<Args = unknown, Result = unknown> {
 
 /** The same in another namespace; what is piped in stays untouched until somebody looks at it. */
 export function contextIn(context: ToolContext, ns: NetNs): ToolContext {
-  const { machine, process, files, input, isTerminal, print, printError, exec } = context;
+  const { machine, process, files, input, isTerminal, buffering, print, printError, exec } = context;
   return {
     machine,
     ns,
@@ -74,6 +77,7 @@ export function contextIn(context: ToolContext, ns: NetNs): ToolContext {
     files,
     ...(input === undefined ? {} : { input }),
     ...(isTerminal === undefined ? {} : { isTerminal }),
+    ...(buffering === undefined ? {} : { buffering }),
     print,
     ...(printError === undefined ? {} : { printError }),
     exec,

@@ -158,8 +158,8 @@ describe("connection tracking", () => {
     track(lab, ipPacket(lab, 6, "10.0.0.2", "10.0.0.9", tcpBytes(1, 80, { flags: SYN })));
     expect(conntrackList(lab.ns, { proto: 17, origSport: 2 }).length).toBe(1);
     expect(conntrackList(lab.ns, { origSrc: { value: ip("10.0.0.0"), mask: -256 } }).length).toBe(4);
-    expect(conntrackUpdate(lab.ns, { proto: 6 }, { mark: { value: 5, mask: -1 } })[0].conn.mark).toBe(5);
-    expect(conntrackDelete(lab.ns, { proto: 17 }).length).toBe(3);
+    expect(conntrackUpdate(lab.ns, { proto: 6 }, { mark: { value: 5, mask: -1 } }, 9)[0].conn.mark).toBe(5);
+    expect(conntrackDelete(lab.ns, { proto: 17 }, 9).length).toBe(3);
     expect(udp("10.0.0.2", 1, "10.0.0.9", 53)!.info).toBe(IP_CT_NEW);
     expect(conntrackList(lab.ns).length).toBe(2);
   });

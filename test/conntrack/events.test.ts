@@ -25,9 +25,10 @@ import { run } from "./typed.ts";
 const A = "10.0.0.2";
 const B = "10.1.0.2";
 const SIGINT = 2;
+const SIGPIPE = 13;
 
 /** Starts the tool; what it prints, and how to interrupt it. */
-function listen(lab: Lab, words: string) {
+function listen(lab: Lab, words: string, refuse = (): void => {}) {
   let printed = "";
   const context = {
     machine: new Machine("n1", lab.kernel),
@@ -36,13 +37,18 @@ function listen(lab: Lab, words: string) {
     stdin: "",
     files: new Map<string, string>(),
     print: (text: string) => {
+      refuse();
       printed += text;
     },
   } as unknown as ToolContext;
   const routine = runTool(conntrack as unknown as Tool, words.split(" "), context);
   expect(routine.next("woken").done).toBe(false);
   const stop = (): ToolOutput => routine.throw(new KilledError(SIGINT)).value as ToolOutput;
-  return { lines: () => printed.split("\n").filter((line) => line !== ""), stop };
+  const lines = (): string[] => {
+    routine.next("woken");
+    return printed.split("\n").filter((line) => line !== "");
+  };
+  return { lines, stop };
 }
 
 function send(lab: Lab, proto: number, src: string, dst: string, bytes: Uint8Array, mark?: number): void {
@@ -114,7 +120,9 @@ describe("conntrack -E", () => {
     run(lab, "conntrack -U -f ipv4 -p udp --sport 5 -m 9");
     run(lab, "conntrack -I -s 1.2.3.4 -d 1.2.3.5 -p tcp --sport 5 --dport 6 -t 1 --state ESTABLISHED");
     lab.wait(3);
-    const hand = "[USERSPACE] portid=741 progname=conntrack";
+    // -U and -D work through a second socket, whose port is a random one.
+    const hand = "[USERSPACE] portid=742";
+    const other = "[USERSPACE] portid=N";
     const udp56 =
       "src=10.0.0.2 dst=10.1.0.2 sport=5 dport=6 [UNREPLIED] src=10.1.0.2 dst=10.0.0.2 sport=6 dport=5";
     const udp78 =
@@ -123,17 +131,36 @@ describe("conntrack -E", () => {
       "src=1.2.3.4 dst=1.2.3.5 sport=5 dport=6 [UNREPLIED] src=1.2.3.5 dst=1.2.3.4 sport=6 dport=5";
     const reset =
       "src=10.0.0.2 dst=10.1.0.2 sport=1001 dport=80 [UNREPLIED] src=10.1.0.2 dst=10.0.0.2 sport=80 dport=1001";
-    expect(lines()).toEqual([
+    expect(lines().map((line) => line.replace(/=\d{10}$/, "=N"))).toEqual([
       `    [NEW] tcp      6 120 SYN_SENT ${reset}`,
       `[DESTROY] tcp      6 119 CLOSE ${reset}`,
       `    [NEW] udp      17 30 ${udp56}`,
       ` [UPDATE] udp      17 30 ${udp56} mark=5`,
       `    [NEW] udp      17 30 ${udp78} mark=5`,
-      `[DESTROY] udp      17 30 ${udp78} mark=5 ${hand}`,
-      ` [UPDATE] udp      17 30 ${udp56} mark=9 ${hand}`,
+      `[DESTROY] udp      17 30 ${udp78} mark=5 ${other}`,
+      ` [UPDATE] udp      17 30 ${udp56} mark=9 ${other}`,
       `    [NEW] tcp      6 1 ESTABLISHED ${made} mark=0 ${hand}`,
       `[DESTROY] tcp      6 ESTABLISHED ${made}`,
     ]);
+  });
+
+  it("says how large its buffer is", () => {
+    const { stop } = listen(makeLab(), "-E -b 70000");
+    expect(stop().stderr).toBe(
+      "NOTICE: Netlink socket buffer size has been set to 140000 bytes.\nconntrack v1.4.7 (conntrack-tools): 0 flow events have been shown.\n",
+    );
+  });
+
+  it("prints when the packet is through: who cannot print dies, not the packet", () => {
+    const lab = makeLab();
+    const { lines } = listen(lab, "-E", () => {
+      throw new KilledError(SIGPIPE);
+    });
+    udp(lab, A, B, 1, 2);
+    expect(lab.ct.count).toBe(1);
+    expect(lines).toThrow(KilledError);
+    udp(lab, A, B, 3, 4);
+    expect(lab.ct.count).toBe(2);
   });
 
   it("tells only what it is asked for", () => {

@@ -105,6 +105,33 @@ function list(lab: Lab, proto: string): string[] {
     .filter((line) => line !== "");
 }
 
+describe("a connection made by hand", () => {
+  const flow = `-s ${A} -d ${B} --sport 1 --dport 2 -t 9`;
+
+  it("has the verification tags that were said", () => {
+    const lab = makeLab();
+    run(lab, `conntrack -I -p sctp ${flow} --state ESTABLISHED --orig-vtag 5 --reply-vtag 6`);
+    send(lab, SCTP, A, B, sctp(1, 2, 6, [chunk(0, [1, 2, 3, 4])]));
+    expect(list(lab, "sctp")[0]).toMatch(/^sctp {5}132 9 ESTABLISHED .*UNREPLIED/);
+    send(lab, SCTP, A, B, sctp(1, 2, 5, [chunk(0, [1, 2, 3, 4])]));
+    send(lab, SCTP, B, A, sctp(2, 1, 6, [chunk(0, [1, 2, 3, 4])]));
+    expect(list(lab, "sctp")[0]).toMatch(/^sctp {5}132 210 ESTABLISHED .*dport=2 src/);
+  });
+
+  it("has its client where that was said to be", () => {
+    const close = dccp(A, B, { sport: 1, dport: 2, type: CLOSEREQ, seq: 9, ack: 1 });
+    for (const [role, state] of [
+      ["client", "OPEN"],
+      ["server", "CLOSEREQ"],
+    ]) {
+      const lab = makeLab();
+      run(lab, `conntrack -I -p dccp ${flow} --state OPEN --role ${role}`);
+      send(lab, DCCP, A, B, close);
+      expect(list(lab, "dccp")[0]).toContain(` ${state} `);
+    }
+  });
+});
+
 describe("DCCP", () => {
   const tail = "src=10.0.0.2 dst=10.1.0.2 sport=1 dport=2";
   const back = "src=10.1.0.2 dst=10.0.0.2 sport=2 dport=1";

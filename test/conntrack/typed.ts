@@ -31,7 +31,7 @@ export function run(
     print: () => {},
     machine,
     ns,
-    process: null as never,
+    process: { pid: 742 } as never,
     stdin: "",
     files: new Map(Object.entries(files)),
     // biome-ignore lint/correctness/useYield: nothing to wait for

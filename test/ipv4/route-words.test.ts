@@ -40,6 +40,7 @@ test.each([
   "ip-address",
   "ip-neigh-proxy",
   "bridge-fdb-get",
+  "ip-refusals",
   "ip-link-carrier",
 ])("%s", (name) => compare(name, namespace()));
 
@@ -94,7 +95,7 @@ test("fib_multipath_use_neigh goes past gateways that do not answer", () => {
   expect(count()).toEqual([200, 0]);
 });
 
-test("a group of next hops is one route's, whose silent members are passed over", () => {
+test("a group of next hops is one route's, whose silent members leave their share to those behind", () => {
   const { run, count } = twoLinks();
   run("ip nexthop add id 1 via 10.0.0.2 dev d0; ip nexthop add id 2 via 10.1.0.2 dev d1");
   run("ip nexthop add id 10 group 1/2,3; ip route add 192.168.1.0/24 nhid 10");
@@ -102,8 +103,10 @@ test("a group of next hops is one route's, whose silent members are passed over"
   expect(first + second).toBe(200);
   expect(first).toBeLessThan(75);
   run("ip neigh add 10.1.0.2 dev d1 nud failed");
-  expect(count()).toEqual([200, 0]);
-  run("ip neigh del 10.1.0.2 dev d1; ip nexthop replace id 10 group 2");
+  expect(count()).toEqual([first, second]);
+  run("ip neigh del 10.1.0.2 dev d1; ip neigh add 10.0.0.2 dev d0 nud failed");
+  expect(count()).toEqual([0, 200]);
+  run("ip neigh del 10.0.0.2 dev d0; ip nexthop replace id 10 group 2");
   expect(count()).toEqual([0, 200]);
 });
 
@@ -119,6 +122,34 @@ test("fib_multipath_hash_policy 1 looks at ports", () => {
   expect(by().size).toBe(1);
   run("sysctl -qw net.ipv4.fib_multipath_hash_policy=1");
   expect(by().size).toBe(2);
+});
+
+test("fib_multipath_hash_policy 3 looks at the fields that are named, of tunnelled packets at the inner ones", () => {
+  const { run } = twoLinks();
+  run("ip route add 192.168.1.0/24 nexthop via 10.0.0.2 nexthop via 10.1.0.2");
+  run("sysctl -qw net.ipv4.fib_multipath_hash_policy=3");
+  const ways = (fields: number) => {
+    run(`sysctl -qw net.ipv4.fib_multipath_hash_fields=${fields}`);
+    const text = run(
+      "for p in $(seq 1 50); do ip route get 192.168.1.1 from 10.0.0.77 iif d0 ipproto udp sport 9 dport $p; done",
+    );
+    return new Set(text.match(/ dev d\d /g)).size;
+  };
+  expect(ways(7)).toBe(1);
+  expect(ways(32)).toBe(2);
+  // Nothing is tunnelled.
+  expect(ways(0x800)).toBe(1);
+});
+
+test("rules look at the transport of answers that the kernel sends itself", () => {
+  const { run } = twoLinks();
+  run("ip netns add y; ip link set p0 netns y; ip -n y addr add 10.0.0.2/24 dev p0; ip -n y link set p0 up");
+  const ping = "ip netns exec y ping -c 1 -W 1 10.0.0.1 > /dev/null; echo $?";
+  expect(run(ping)).toBe("0\n");
+  run("ip route add unreachable 10.0.0.0/24 table 9; ip rule add pref 9 ipproto udp lookup 9");
+  expect(run(ping)).toBe("0\n");
+  run("ip rule add pref 10 ipproto icmp lookup 9");
+  expect(run(ping)).toBe("1\n");
 });
 
 test("ip -batch runs lines until one fails, and says which", () => {

@@ -23,6 +23,7 @@ import {
   ETH_P_IP,
   get16,
   get32,
+  IPPROTO_GRE,
   IPPROTO_ICMP,
   IPPROTO_SCTP,
   IPPROTO_TCP,
@@ -45,6 +46,10 @@ const VXLAN_FLAGS = 0x08000000;
 const UDP_HLEN = 8;
 const VXLAN_HLEN = 8;
 const TCP_SYN_ACK = 0x12;
+/** The sum of a header that is right; also when a timestamp option has counted one more hop that found no room since. */
+const CURRENT_SUMS = new Set([0xffff, 0x0010, 0x1000]);
+const GRE_KEY = 0x2000;
+const GRE_CSUM = 0x8000;
 /** Destination unreachable, source quench, redirect, time exceeded, parameter problem: they quote a packet. */
 const ICMP_ERRORS = new Set([3, 4, 5, 11, 12]);
 const PORT_WORD = /\b(sport|dport|id)=(\d+)/g;
@@ -119,7 +124,7 @@ export class Masks {
     }
     const inHeader = [...covers, { from: off, to: off + headerLength, sum: off + 10 }];
     // A time that was filled in changes the checksum only when the packet leaves: an error quotes it before.
-    const current = sum16(real, off, off + headerLength) === 0xffff;
+    const current = CURRENT_SUMS.has(sum16(real, off, off + headerLength));
     for (const { at, latest } of optionTimes(real, off, headerLength))
       this.time(off, at, current || !latest ? inHeader : covers);
     this.identification(off, inHeader);
@@ -328,7 +333,19 @@ function flowOf(bytes: Bytes, off: number): string {
   while (isTag(get16(bytes, ip - 2)) && ip + 4 <= bytes.length) ip += 4;
   if (isTag(type)) return [type, ...bytes.subarray(ip, ip + 4)].join(".");
   if (type !== ETH_P_IP) return "other";
-  return [bytes[ip + 9], ...[get32(bytes, ip + 12), get32(bytes, ip + 16)].sort()].join(".");
+  const addresses = [get32(bytes, ip + 12), get32(bytes, ip + 16)].sort();
+  return [bytes[ip + 9], ...addresses, ...greFlow(bytes, ip)].join(".");
+}
+
+/** What tells the flows of GRE between two stations apart: flags, protocol and key. */
+function greFlow(bytes: Bytes, ip: number): readonly number[] {
+  const gre = ip + (bytes[ip] & 15) * 4;
+  const fragment = (get16(bytes, ip + 6) & 0x3fff) !== 0;
+  if (bytes[ip + 9] !== IPPROTO_GRE || fragment || bytes.length < gre + 4) return [];
+  const flags = get16(bytes, gre);
+  const key = gre + ((flags & GRE_CSUM) !== 0 ? 8 : 4);
+  const keyed = (flags & GRE_KEY) !== 0 && bytes.length >= key + 4;
+  return [flags, get16(bytes, gre + 2), keyed ? get32(bytes, key) : 0];
 }
 
 function isTag(type: number): boolean {

@@ -55,6 +55,7 @@ export function sum16(bytes: Bytes, from: number, to: number, start = 0): number
 export const IPPROTO_ICMP = 1;
 export const IPPROTO_TCP = 6;
 export const IPPROTO_UDP = 17;
+export const IPPROTO_GRE = 47;
 export const IPPROTO_SCTP = 132;
 export const IPPROTO_UDPLITE = 136;
 export const ETH_P_IP = 0x0800;

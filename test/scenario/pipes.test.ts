@@ -23,6 +23,8 @@ describe("who reads no more ends who writes", () => {
     ["while true; do echo z; done | sed 2q", "z\nz\n", "141 0"],
     ["while :; do echo 1 2; done | awk '{ print $2; exit }'", "2\n", "141 0"],
     ["ping 192.168.200.2 | grep -m1 -o time", "time\n", "141 0"],
+    ["yes 7 | awk '{ print; exit $1 - 3 } END { print NR }'", "7\n1\n", "141 4"],
+    ["seq 3 | awk 'NR == 2 { exit } END { exit NR + 1 }'", "", "0 3"],
     ["yes | tee copy | head -c 3", "y\ny", "141 141 0"],
     ["seq 100000 | true", "", "141 0"],
     ["seq 3 | head -1", "1\n", "0 0"],
@@ -85,14 +87,17 @@ describe("stdio keeps a block of 4096 bytes back", () => {
   const PING = "ping -i 0.1 192.168.200.2 > /dev/null & ";
 
   test("tcpdump writes lines with -l, blocks without", () => {
-    const at = (options: string): number =>
+    const at = (options: string, before = ""): number =>
       Number(
         text(
           lab(),
-          `${PING} S=$(date +%s); tcpdump ${options} -n 2>/dev/null | head -1 > /dev/null; echo $(( $(date +%s) - S ))`,
+          `${PING} S=$(date +%s); ${before} tcpdump ${options} -n 2>/dev/null | head -1 > /dev/null; echo $(( $(date +%s) - S ))`,
         ),
       );
     expect(at("-l")).toBe(0);
+    expect(at("", "stdbuf -oL")).toBe(0);
+    expect(at("", "stdbuf -i0 --output=0")).toBe(0);
+    expect(at("", "stdbuf -e 0")).toBeGreaterThan(2);
     expect(at("")).toBeGreaterThan(2);
   });
 
@@ -109,5 +114,53 @@ describe("stdio keeps a block of 4096 bytes back", () => {
       `ping -c 9 192.168.200.2 | ${middle} | { read line; date +%S; cat > /dev/null; }`,
     );
     expect(printed).toBe(atOnce ? "00\n" : "08\n");
+  });
+});
+
+describe("process substitution", () => {
+  test.each([
+    ["echo foo > >(sed 's/^/to /')", "to foo\n"],
+    ["seq 3 | tee >(head -1) > /dev/null", "1\n"],
+    ["ls none 2> >(cut -c1-3)", "ls:\n"],
+    ["yes > >(head -2); echo $?", "y\ny\n141\n"],
+    ["f() { cat $1; echo $1; }; f <(echo a); f <(echo b)", "a\n/dev/fd/63\nb\n/dev/fd/63\n"],
+    ["echo >(true) <(true)", "/dev/fd/63 /dev/fd/62\n"],
+    ["seq 2 | { tee >(cat) >(cat); }", "1\n2\n1\n2\n1\n2\n"],
+    ["while read n; do echo $n; break; done < <(yes 7)", "7\n"],
+    ["bash -c 'exec > >(tr a b); echo ab'; echo c", "bb\nc\n"],
+  ])("%s", (command, printed) => {
+    expect(text(lab(), command)).toBe(printed);
+  });
+
+  test("what is read behind < comes as it is written", () => {
+    const command =
+      "while read then; do echo $(( $(date +%s) - then )); done < <(date +%s; sleep 3; date +%s)";
+    expect(text(lab(), command)).toBe("0\n0\n");
+  });
+
+  test("the shell waits for no reader that takes its time", () => {
+    const live = lab();
+    expect(text(live, "S=$(date +%s); echo x > >(sleep 5; cat); echo $(( $(date +%s) - S ))")).toBe("0\n");
+    expect(text(live, "sleep 6")).toBe("x\n");
+  });
+
+  test("what is not modelled is told", () => {
+    expect(() => lab().shell("a", "cat < <(python3)")).toThrow("not modelled: the command python3");
+    expect(() => lab().shell("a", "echo > >(python3)")).toThrow("not modelled: the command python3");
+  });
+});
+
+describe("exec with redirections only", () => {
+  test("a script's own end with it", () => {
+    const live = lab();
+    expect(text(live, "bash -c 'exec > log; echo in'; echo out; cat log")).toBe("out\nin\n");
+  });
+
+  test("those of a prompt stay until exit", () => {
+    const live = lab();
+    live.shell("a", "exec > log");
+    expect(text(live, "echo x")).toBe("");
+    live.shell("a", "exit");
+    expect(text(live, "cat log")).toBe("x\n");
   });
 });

@@ -219,3 +219,14 @@ describe.skipIf(!hasBash)("programs from a seed", () => {
     }
   });
 });
+
+test("ls: files first, then folders; a long listing is not modelled", () => {
+  const { live } = new PageRun(loadPage("x.md", PAGE), { traces: false, recordRun: false });
+  live.shell("m", "echo > /tmp/x; echo > b; ip netns add n");
+  const { stdout, stderr, status } = live.shell("m", "ls /tmp none b /run/netns");
+  expect(stdout).toBe("b\n\n/run/netns:\nn\n\n/tmp:\nx\n");
+  expect(stderr).toBe("ls: cannot access 'none': No such file or directory\n");
+  expect(status).toBe(2);
+  expect(live.shell("m", "ls -1 /run/netns /run/netns/n").stdout).toBe("/run/netns/n\n\n/run/netns:\nn\n");
+  expect(() => live.shell("m", "ls -l")).toThrow("not modelled: ls -l");
+});

@@ -115,3 +115,23 @@ test.each([
   const { stderr, status } = on("a", `docker run -d ${words} nginx`);
   expect([stderr, status]).toEqual([`${said}\nSee 'docker run --help'.\n`, 125]);
 });
+
+test("0.0.0.0 is IPv4 alone", () => {
+  text("docker run -d --name v4 -p 0.0.0.0:8080:80 nginx");
+  expect(text("docker ps --format '{{.Ports}}'; docker port v4")).toBe(
+    "0.0.0.0:8080->80/tcp\n80/tcp -> 0.0.0.0:8080\n",
+  );
+  expect(on("b", "curl -s 192.168.200.1:8080").status).toBe(0);
+});
+
+test.each([
+  ["create --name w -p 127.0.0.1:81:80 nginx", "127.0.0.1:81:80", "-p, --publish", "hostip is not supported"],
+  ["create -p mode=x,target=80 nginx", "mode=x,target=80", "-p, --publish", "invalid publish mode value x"],
+  ["update --publish-add 0.0.0.0:81:80 w", "0.0.0.0:81:80", "--publish-add", "hostip is not supported"],
+])("docker service %s is refused", (words, value, option, why) => {
+  text("docker swarm init --advertise-addr 192.168.200.1");
+  expect(on("a", `docker service ${words}`)).toMatchObject({
+    stderr: `invalid argument "${value}" for "${option}" flag: ${why}\nSee 'docker service ${words.split(" ")[0]} --help'.\n`,
+    status: 125,
+  });
+});

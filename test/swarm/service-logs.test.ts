@@ -45,7 +45,9 @@ test("--raw, --tail, --no-task-ids, and one task", () => {
   expect(text("docker service logs --raw say")).toBe("hello\nhello\n");
   expect(m("docker service logs --raw -n 1 say").stderr.split("\n")).toHaveLength(3);
   expect(text("docker service logs --no-task-ids say")).toMatch(/^say\.\d@[mw] {4}\| hello\n/);
-  expect(text(`docker service logs --raw ${id("say.2")}`)).toBe("hello\n");
+  const task = id("say.2");
+  for (const name of [task, task.slice(0, 12), `say.2.${task}`])
+    expect(text(`docker service logs --raw ${name}`)).toBe("hello\n");
   expect(text("docker service logs -t say")).toMatch(/^2026-11-21T04:00:\d\d\.\d{9}Z say\.\d\./);
 });
 

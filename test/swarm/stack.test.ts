@@ -149,3 +149,48 @@ test("docker service create --network name=NET,alias=NAME gives the service anot
   m("docker service create -d --name c --network net containous/whoami; sleep 20");
   expect(text("docker exec $(docker ps -qf name=c.1) wget -qO- http://b")).toContain("Hostname: ");
 });
+
+test("addresses of the host are left aside with a word", () => {
+  const file = `version: "3"
+services:
+  w:
+    image: nginx
+    ports: ["127.0.0.1:8080-8081:80-81", "0.0.0.0:90:90", "127.0.0.1::70/udp", "1.2.3.4:60-61:60"]
+`;
+  labWith({ "c.yml": file });
+  const { stdout, stderr } = m("docker stack deploy -c c.yml s");
+  expect(stderr.replace(/time="[^"]*Z"/g, "T")).toBe(
+    ["127.0.0.1:8080:80/tcp", "127.0.0.1:8081:81/tcp", "127.0.0.1::70/udp", "1.2.3.4:60-61:60/tcp"]
+      .map((port) => `T level=warning msg="ignoring IP-address (${port}) service will listen on '0.0.0.0'"\n`)
+      .join(""),
+  );
+  expect(stdout).toContain("Creating service s_w\n");
+  expect(text("docker service ls --format '{{.Ports}}'")).toMatch(
+    /^\*:60-61->60\/tcp, \*:90->90\/tcp, \*:8080-8081->80-81\/tcp, \*:\d+->70\/udp\n$/,
+  );
+});
+
+test.each([
+  ["deploy: { replicas: two }", "services.w.deploy.replicas must be a integer"],
+  [
+    "deploy: { placement: { zone: [] } }",
+    "services.w.deploy.placement Additional property zone is not allowed",
+  ],
+  [
+    "deploy: { update_config: { speed: 1 } }",
+    "services.w.deploy.update_config Additional property speed is not allowed",
+  ],
+  ["ports: [{ target: x }]", "services.w.ports.0.target must be a integer"],
+  ["ports: [{ hostip: 1 }]", "services.w.ports.0 Additional property hostip is not allowed"],
+  [
+    "networks: { default: { alias: [a] } }",
+    "services.w.networks.default Additional property alias is not allowed",
+  ],
+])("%s is refused before anything is made", (words, refusal) => {
+  labWith({ "c.yml": `version: "3"\nservices:\n  w:\n    image: nginx\n    ${words}\n` });
+  expect(m("docker stack deploy -c c.yml s")).toMatchObject({
+    stdout: "",
+    stderr: `${refusal}\n`,
+    status: 1,
+  });
+});

@@ -113,9 +113,7 @@ test("docker cp, both ways", () => {
   expect(text("docker exec box sh -c 'echo back > /tmp/out'; docker cp box:/tmp/out .; cat out")).toBe(
     "back\n",
   );
-  expect(m("docker cp box:/none .").stderr).toBe(
-    "Error response from daemon: Could not find the file /none in container box\n",
-  );
+  expect(m("docker cp box:/none .").stderr).toBe("Error: No such container:path: box:/none\n");
 });
 
 test.each([

@@ -9,6 +9,7 @@ import { IPPROTO_DCCP, IPPROTO_SCTP, IPPROTO_TCP } from "../../wire/ipv4.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import {
   Conn,
+  type CtDir,
   EventCache,
   IPS_ASSURED,
   IPS_CONFIRMED,
@@ -85,6 +86,10 @@ export interface NewFlow extends FlowKey {
   /** IPS_* */
   readonly status: number;
   readonly state?: number;
+  /** SCTP: the verification tags of both directions. */
+  readonly vtags: readonly [number, number];
+  /** DCCP: the direction in which the client sends. */
+  readonly clientDir: CtDir;
   readonly timeoutS: number;
   readonly zone: number;
   readonly zoneDir: "both" | "orig" | "reply";
@@ -213,18 +218,18 @@ export function conntrackGet(ns: NetNs, key: FlowKey): ConntrackEntry {
   return snapshot(conn, ct.now);
 }
 
-/** Deletes what matches; returns it as it was. */
-export function conntrackDelete(ns: NetNs, filter: ConntrackFilter): ConntrackEntry[] {
+/** Deletes what matches; returns it as it was. `portid` here and below: the netlink port of who wants it. */
+export function conntrackDelete(ns: NetNs, filter: ConntrackFilter, portid: number): ConntrackEntry[] {
   const entries = conntrackList(ns, filter);
-  byHand(ns, (ct) => {
+  byPort(ns, portid, (ct) => {
     for (const { conn } of entries) ct.kill(conn);
   });
   return entries;
 }
 
 /** Deletes everything. */
-export function conntrackFlush(ns: NetNs): void {
-  byHand(ns, (ct) => ct.cleanup(() => true));
+export function conntrackFlush(ns: NetNs, portid: number): void {
+  byPort(ns, portid, (ct) => ct.cleanup(() => true));
 }
 
 /** What an entry is changed to; what is absent stays. */
@@ -250,6 +255,7 @@ export function conntrackUpdate(
   ns: NetNs,
   filter: ConntrackFilter,
   change: ConntrackChange,
+  portid: number,
 ): ConntrackEntry[] {
   const ct = conntrackOf(ns);
   const { mark, timeoutS, status, state } = change;
@@ -260,13 +266,13 @@ export function conntrackUpdate(
       if (timeoutS !== undefined) ct.setTimeout(conn, ct.now + timeoutS * SEC);
       if (status !== undefined) conn.status |= status & CHANGEABLE_STATUS;
       if (state !== undefined) setState(conn, state);
-      if (conn.ecache !== null) byHand(ns, ({ events }) => events.deliver(conn));
+      if (conn.ecache !== null) byPort(ns, portid, ({ events }) => events.deliver(conn));
       return snapshot(conn, ct.now);
     });
 }
 
 /** Makes a connection that no packet has opened. EEXIST, EINVAL: the answers must be said of whole or not at all. */
-export function conntrackCreate(ns: NetNs, flow: NewFlow): void {
+export function conntrackCreate(ns: NetNs, flow: NewFlow, portid: number): void {
   conntrackEnable(ns);
   const ct = conntrackOf(ns);
   const tuple = new Tuple();
@@ -292,23 +298,29 @@ export function conntrackCreate(ns: NetNs, flow: NewFlow): void {
     if (conn.replSrc !== conn.origDst) conn.status |= IPS_DST_NAT;
   }
   if (conn.proto === IPPROTO_TCP) conn.tcp = new TcpTrack();
-  if (conn.proto === IPPROTO_SCTP) conn.sctp = new SctpTrack();
-  if (conn.proto === IPPROTO_DCCP) conn.dccp = new DccpTrack();
+  if (conn.proto === IPPROTO_SCTP) {
+    conn.sctp = new SctpTrack();
+    conn.sctp.vtag.set(flow.vtags);
+  }
+  if (conn.proto === IPPROTO_DCCP) {
+    conn.dccp = new DccpTrack();
+    conn.dccp.clientDir = flow.clientDir;
+  }
   setState(conn, flow.state ?? 0);
   if (ct.acct !== 0) conn.acct = new Float64Array(4);
   conn.timeoutNs = flow.timeoutS * SEC;
   ct.insert(conn, false);
   if (ct.limits.listeners === 0) return;
   conn.ecache = new EventCache();
-  byHand(ns, ({ events }) => events.deliver(conn));
+  byPort(ns, portid, ({ events }) => events.deliver(conn));
 }
 
 /** What happens meanwhile is not the work of packets. */
-function byHand(ns: NetNs, work: (ct: Conntrack) => void): void {
+function byPort(ns: NetNs, portid: number, work: (ct: Conntrack) => void): void {
   const ct = conntrackOf(ns);
-  ct.events.byHand = true;
+  ct.events.portid = portid;
   work(ct);
-  ct.events.byHand = false;
+  ct.events.portid = 0;
 }
 
 /** An event and the whole seconds that its connection has left. */

@@ -39,6 +39,7 @@ export function nexthopAdd(ns: NetNs, spec: NexthopSpec, replace: boolean): void
         ? "Can not replace a nexthop with a nexthop group."
         : "Can not replace a nexthop group with a nexthop.",
     );
+  if (known !== undefined && spec.blackhole) checkAlone(net, spec.id);
   const made = makeNexthop(net, spec);
   nexthops.put({ ...made, id: spec.id === 0 ? nexthops.unusedId() : spec.id });
   if (known !== undefined) nexthopUpdateRoutes(net);
@@ -64,10 +65,22 @@ function checkMembers({ nexthops }: Ipv4Net, members: readonly NexthopMember[]):
   }
 }
 
+/** What loses packets is the only member of its group (replace_nexthop_single). */
+function checkAlone({ nexthops }: Ipv4Net, id: number): void {
+  for (const one of nexthops.list)
+    if (one.kind === "group" && one.members.length > 1 && one.members.some((member) => member.id === id))
+      refused("Blackhole nexthop can not be a member of a group with more than one path.");
+}
+
 function makeNexthop(net: Ipv4Net, spec: NexthopSpec): Nexthop {
   const { id, gateway, dev, onlink, protocol, members } = spec;
   if (members.length > 0) return { kind: "group", id, protocol, members };
-  if (spec.blackhole) return { kind: "blackhole", id, protocol };
+  if (spec.blackhole) {
+    // It leads to lo (nh_create_ipv4).
+    if (net.ns.device("lo")?.isUp !== true)
+      throw new SysError("ENETDOWN", "Error: Device for nexthop is not up.");
+    return { kind: "blackhole", id, protocol };
+  }
   const checked = fibCheck(net, {
     table: RT_TABLE_MAIN,
     dst: 0,

@@ -29,7 +29,10 @@ export function nftAddSet(
   const table = nftTable(ns, ref);
   const known = table.set(name);
   if (known !== undefined && (create || !alike(known.spec, spec))) throw new NftRefusal("EEXIST", "set");
-  if (known === undefined) table.sets = [...table.sets, new NftSet(name, table.takeHandle(), spec, [])];
+  if (known === undefined) {
+    const made = new NftSet(name, table.takeHandle(), spec, [], elements.length);
+    table.sets = [...table.sets, made];
+  }
   nftAddElements(ns, ref, name, elements);
 }
 
@@ -52,19 +55,42 @@ export function nftAddElements(
   const set = nftSet(ns, ref, name);
   const table = nftTable(ns, ref);
   const { spec } = set;
+  checkChangeable(table, set);
   elements.forEach((element, i) => {
     const known = set.elements.find(({ key }) => sameKey(key, element.key));
     if (known !== undefined && (create || !sameData(known, element)))
       throw new NftRefusal("EEXIST", "element", i);
     if (known !== undefined) return;
     checkData(table, spec, element, i);
-    if (spec.size > 0 && set.elements.length >= spec.size) throw new NftRefusal("ENFILE", "element", i);
-    const clash = spec.interval && set.elements.some(({ key }) => overlap(key, element.key));
-    if (clash && !spec.autoMerge) throw new NftRefusal("EEXIST", "overlap", i);
+    if (set.limit > 0 && set.elements.length >= set.limit) throw new NftRefusal("ENFILE", "element", i);
+    if (spec.interval) checkOverlap(set, element, i);
     set.elements = [...set.elements, element];
     if (spec.autoMerge) set.elements = merged(set.elements);
   });
   if (spec.data === "verdict") nftValidate(table);
+}
+
+/** What rules look into that is constant stays as it is. */
+function checkChangeable(table: NftTable, { name, spec }: NftSet): void {
+  if (spec.constant && usersIn(table, (one) => useOf(one)?.set === name))
+    throw new NftRefusal("EBUSY", "command");
+}
+
+/** Of several fields only the first and the last key of the new element are looked for (nft_pipapo_insert). */
+function checkOverlap({ spec, elements }: NftSet, { key }: NftElement, i: number): void {
+  if (spec.types.length === 1) {
+    if (!spec.autoMerge && elements.some((one) => overlap(one.key, key)))
+      throw new NftRefusal("EEXIST", "overlap", i);
+    return;
+  }
+  const [low, high] = [corner(key, 0), corner(key, 1)];
+  if (elements.some((one) => overlap(one.key, low) || overlap(one.key, high)))
+    throw new NftRefusal("EEXIST", "element", i);
+}
+
+/** The first key of a range (0), or the last (1). */
+function corner(key: readonly NftKeyPart[], end: 0 | 1): readonly NftKeyPart[] {
+  return key.map((part) => (typeof part === "string" ? part : [part[end], part[end]]));
 }
 
 function sameData({ data: a }: NftElement, { data: b }: NftElement): boolean {
@@ -105,16 +131,24 @@ export function nftDeleteElements(
   elements: readonly NftElement[],
 ): void {
   const set = nftSet(ns, ref, name);
+  checkChangeable(nftTable(ns, ref), set);
   elements.forEach(({ key }, i) => {
-    const rest = set.elements.filter((one) => !sameKey(one.key, key));
-    if (rest.length === set.elements.length)
-      throw new NftRefusal("ENOENT", set.spec.interval && key.length === 1 ? "interval" : "element", i);
-    set.elements = rest;
+    const { interval } = set.spec;
+    const first = corner(key, 0);
+    // Of several fields with ranges the one goes that the first key falls into (nft_pipapo_deactivate).
+    const gone = set.elements.find((one) =>
+      interval && key.length > 1 ? overlap(one.key, first) : sameKey(one.key, key),
+    );
+    if (gone === undefined)
+      throw new NftRefusal("ENOENT", interval && key.length === 1 ? "interval" : "element", i);
+    set.elements = set.elements.filter((one) => one !== gone);
   });
 }
 
 export function nftFlushSet(ns: NetNs, ref: NftTableRef, name: string): void {
-  nftSet(ns, ref, name).elements = [];
+  const set = nftSet(ns, ref, name);
+  checkChangeable(nftTable(ns, ref), set);
+  set.elements = [];
 }
 
 export function nftDeleteSet(ns: NetNs, ref: NftTableRef, name: string): void {

@@ -311,14 +311,21 @@ export function nftAddCounter(
 export function nftDeleteCounter(ns: NetNs, ref: NftTableRef, name: string): void {
   const counter = nftCounter(ns, ref, name);
   const table = nftTable(ns, ref);
-  const mapped = table.sets.some(({ elements }) => elements.some(({ data }) => isObject(data, name)));
-  if (mapped || usersIn(table, (one) => one.kind === "object" && one.name === name))
-    throw new NftRefusal("EBUSY", "counter");
+  const used = (one: NftStatement) => countersOf(table, one).includes(name);
+  const mapped = table.sets.some(({ elements }) => elements.some((one) => counterOf(one.data) === name));
+  if (mapped || usersIn(table, used)) throw new NftRefusal("EBUSY", "counter");
   table.counters = table.counters.filter((one) => one !== counter);
 }
 
-function isObject(data: NftData | null, name: string): boolean {
-  return data?.kind === "object" && data.name === name;
+function counterOf(data: NftData | null): string {
+  return data?.kind === "object" ? data.name : "";
+}
+
+/** Names of the counters that it counts with. */
+function countersOf(table: NftTable, statement: NftStatement): readonly string[] {
+  if (statement.kind === "object") return [statement.name];
+  const use = useOf(statement);
+  return use === null ? [] : elementsOf(table, use).map(({ data }) => counterOf(data));
 }
 
 export function nftResetCounter(counter: NftCounter): void {

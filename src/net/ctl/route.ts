@@ -162,16 +162,21 @@ function agrees(alias: FibAlias, spec: RouteSpec): boolean {
     (spec.dev === undefined || alias.dev === spec.dev) &&
     (spec.gateway === undefined || alias.gateway === spec.gateway) &&
     (spec.nhId === undefined || alias.nhId === spec.nhId) &&
-    (spec.paths ?? []).every((path, i) => agreesPath(alias, path, i))
+    agreesPaths(alias, spec)
   );
 }
 
-/** fib_nh_match: what is said of each next hop, in their order. */
-function agreesPath(alias: FibAlias, { gateway, dev, weight }: FibPathRequest, i: number): boolean {
-  const hop = alias.paths.length === 0 ? [alias][i] : alias.paths[i];
-  if (hop === undefined) return false;
-  const fits = (gateway === 0 || hop.gateway === gateway) && (dev === null || hop.dev === dev);
-  return fits && (weight === 1 || hop.weight === weight);
+/** fib_nh_match: what is said of each next hop, in their order; weights are not looked at, nor a next hop with a number. */
+function agreesPaths({ nhId, paths, gateway, dev }: FibAlias, spec: RouteSpec): boolean {
+  if (spec.dev !== undefined || spec.gateway !== undefined) return nhId === 0;
+  const wanted = spec.paths ?? [];
+  if (wanted.length === 0 || nhId !== 0) return true;
+  const hops = paths.length === 0 ? [{ gateway, dev }] : paths;
+  return hops.every((hop, i) => i < wanted.length && agreesPath(hop, wanted[i]));
+}
+
+function agreesPath(hop: Pick<FibAlias, "gateway" | "dev">, { gateway, dev }: FibPathRequest): boolean {
+  return (gateway === 0 || hop.gateway === gateway) && (dev === null || hop.dev === dev);
 }
 
 /** Deletes the routes of a table that `doomed` names; the answer is how many. */

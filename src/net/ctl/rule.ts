@@ -62,5 +62,5 @@ export function ruleDump(ns: NetNs): readonly FibRule[] {
 }
 
 function sameRule(a: FibRule, b: FibRule): boolean {
-  return (Object.keys(a) as (keyof FibRule)[]).every((key) => key === "protocol" || a[key] === b[key]);
+  return (Object.keys(a) as (keyof FibRule)[]).every((key) => a[key] === b[key]);
 }

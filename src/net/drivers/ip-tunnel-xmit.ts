@@ -16,6 +16,7 @@ import { DROP, type DropReason } from "../core/drop-reason.ts";
 import type { Dst } from "../core/dst.ts";
 import { IP_CT_ESTABLISHED_REPLY, type Skb } from "../core/skb.ts";
 import { skbScrubPacket } from "../core/skb-scrub.ts";
+import { setFlow } from "../ipv4/fib-multipath.ts";
 import { icmpSendOptions } from "../ipv4/icmp.ts";
 import { ipSelectIdent } from "../ipv4/ip-ident.ts";
 import { ipBuildHeader, ipLocalOut } from "../ipv4/ip-output.ts";
@@ -48,6 +49,7 @@ export function ipTunnelXmit(tunnel: IpTunnel, skb: Skb): void {
   }
   const innerTos = ipTos(view, inner);
   let tos = (parms.tos & TOS_INHERIT) !== 0 ? innerTos : parms.tos;
+  setFlow(net, IPPROTO_IPIP, 0, 0);
   const dst = ipRouteOutput(net, daddr, parms.local, parms.link, 0, tos);
   if (dst === null) {
     tunnel.txCarrierErrors++;

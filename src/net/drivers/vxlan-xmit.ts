@@ -27,6 +27,7 @@ import { skbChecksumEncap } from "../core/skb-checksum.ts";
 import { skbScrubPacket } from "../core/skb-scrub.ts";
 import { TRACE_ARP_PROXY, TRACE_VXLAN_ENCAP } from "../core/trace.ts";
 import { isVlanProtocol, VLAN_HLEN } from "../core/vlan.ts";
+import { setFlow } from "../ipv4/fib-multipath.ts";
 import { ipSelectIdent } from "../ipv4/ip-ident.ts";
 import { ipBuildHeader, ipLocalOut } from "../ipv4/ip-output.ts";
 import { ipv4Of } from "../ipv4/ipv4-net.ts";
@@ -124,6 +125,8 @@ function vxlanXmitOne(vxlan: VxlanDev, skb: Skb, rdst: VxlanRdst): void {
     skb.drop(whole ? DROP.VXLAN_NO_REMOTE : DROP.PKT_TOO_SMALL);
     return;
   }
+  const srcPort = vxlanSrcPort(vxlan, skb);
+  setFlow(net, IPPROTO_UDP, srcPort, rdst.port);
   const dst = ipRouteOutput(net, rdst.ip, cfg.local, 0, skb.mark);
   if (dst === null || dst.dev === dev) {
     vxlan.txErrors++;
@@ -137,7 +140,16 @@ function vxlanXmitOne(vxlan: VxlanDev, skb: Skb, rdst: VxlanRdst): void {
   }
   const mtu = dstMtu(net, dst, rdst.ip) - VXLAN_HEADROOM;
   if (skb.length - ETH_HLEN > mtu && tunnelTooBig(vxlan, skb, mtu)) return;
-  vxlanBuildSkb(vxlan, skb, rdst, dst);
+  vxlanBuildSkb(vxlan, skb, rdst, dst, srcPort);
+}
+
+/** The source port of the outer packet: one for each inner flow. */
+function vxlanSrcPort({ dev, cfg, net }: VxlanDev, skb: Skb): number {
+  const { localPortRange } = ipv4Of(dev.ns);
+  const ranged = cfg.portMin < cfg.portMax;
+  const min = ranged ? cfg.portMin : localPortRange[0];
+  const max = ranged ? cfg.portMax : localPortRange[1];
+  return udpFlowSrcPort(skb, skb.view.getUint16(skb.data + 12), net.kernel.hashKey, min, max);
 }
 
 /** The inner packet does not fit into the underlay (skb_tunnel_check_pmtu). True: it was answered and is gone. */
@@ -154,15 +166,10 @@ function tunnelTooBig(vxlan: VxlanDev, skb: Skb, mtu: number): boolean {
 }
 
 /** Pushes VXLAN, UDP and IP headers and sends the result (vxlan_build_skb, udp_tunnel_xmit_skb, iptunnel_xmit). */
-function vxlanBuildSkb(vxlan: VxlanDev, skb: Skb, rdst: VxlanRdst, dst: Dst): void {
+function vxlanBuildSkb(vxlan: VxlanDev, skb: Skb, rdst: VxlanRdst, dst: Dst, srcPort: number): void {
   const { dev, cfg, net } = vxlan;
   const { view } = skb;
   const inner = skb.data;
-  const ipv4 = ipv4Of(dev.ns);
-  const ranged = cfg.portMin < cfg.portMax;
-  const min = ranged ? cfg.portMin : ipv4.localPortRange[0];
-  const max = ranged ? cfg.portMax : ipv4.localPortRange[1];
-  const srcPort = udpFlowSrcPort(skb, view.getUint16(inner + 12), net.kernel.hashKey, min, max);
   const { netOff } = skb;
   const macLen = netOff - inner;
   const innerTos = view.getUint16(netOff - 2) === ETH_P_IP ? ipTos(view, netOff) : 0;

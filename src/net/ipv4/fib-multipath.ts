@@ -10,15 +10,13 @@ import {
   IP_OFFSET,
   IPPROTO_ICMP,
   IPPROTO_IPIP,
-  IPPROTO_SCTP,
-  IPPROTO_TCP,
-  IPPROTO_UDP,
   ipDaddr,
   ipFragOff,
   ipHeaderLen,
   ipProtocol,
   ipSaddr,
 } from "../../wire/ipv4.ts";
+import { portsOffset } from "../core/flow-dissector.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import type { Skb } from "../core/skb.ts";
 import { skbSockHash } from "../core/skb-scrub.ts";
@@ -35,6 +33,9 @@ const FIELD_DST_IP = 2;
 const FIELD_IP_PROTO = 4;
 const FIELD_SRC_PORT = 16;
 const FIELD_DST_PORT = 32;
+const OUTER_FIELDS = 0x3f;
+/** The same fields of what a tunnelled packet carries stand so much higher. */
+const INNER_SHIFT = 6;
 
 /** The hash has 31 bits. */
 const HASH_SPAN = 2 ** 31;
@@ -47,12 +48,11 @@ export function dissectFlow(skb: Skb, off: number, out: FlowKeys): void {
   out.proto = ipProtocol(view, off);
   out.sport = 0;
   out.dport = 0;
-  const hasPorts = out.proto === IPPROTO_TCP || out.proto === IPPROTO_UDP || out.proto === IPPROTO_SCTP;
-  if (!hasPorts || (ipFragOff(view, off) & (IP_MF | IP_OFFSET)) !== 0) return;
-  const l4 = off + ipHeaderLen(view, off);
-  if (tail < l4 + 4) return;
-  out.sport = view.getUint16(l4);
-  out.dport = view.getUint16(l4 + 2);
+  if ((ipFragOff(view, off) & (IP_MF | IP_OFFSET)) !== 0) return;
+  const at = portsOffset(out.proto, off + ipHeaderLen(view, off));
+  if (at < 0 || tail < at + 4) return;
+  out.sport = view.getUint16(at);
+  out.dport = view.getUint16(at + 2);
 }
 
 /**
@@ -83,14 +83,40 @@ export function fibMultipathHash(
   const dst = skb === null ? daddr : ipDaddr(skb.view, skb.netOff);
   if (policy !== POLICY_CUSTOM) return flowHash(src, dst, sport, dport, proto, hashKey);
   const fields = net.sysctls.fibMultipathHashFields;
+  const outer = fieldsHash(fields & OUTER_FIELDS, src, dst, sport, dport, proto, hashKey);
+  if (skb === null || fields >> INNER_SHIFT === 0) return outer;
+  return customInnerHash(skb, fields >> INNER_SHIFT, outer, hashKey);
+}
+
+/** The hash of the fields that are wanted (fib_multipath_custom_hash_outer). */
+function fieldsHash(
+  fields: number,
+  saddr: number,
+  daddr: number,
+  sport: number,
+  dport: number,
+  proto: number,
+  key: number,
+): number {
   return flowHash(
-    (fields & FIELD_SRC_IP) !== 0 ? src : 0,
-    (fields & FIELD_DST_IP) !== 0 ? dst : 0,
+    (fields & FIELD_SRC_IP) !== 0 ? saddr : 0,
+    (fields & FIELD_DST_IP) !== 0 ? daddr : 0,
     (fields & FIELD_SRC_PORT) !== 0 ? sport : 0,
     (fields & FIELD_DST_PORT) !== 0 ? dport : 0,
     (fields & FIELD_IP_PROTO) !== 0 ? proto : 0,
-    hashKey,
+    key,
   );
+}
+
+/** Both hashes, where the packet is tunnelled (fib_multipath_custom_hash_inner). */
+function customInnerHash(skb: Skb, fields: number, outer: number, key: number): number {
+  const off = innerHeader(skb);
+  if (off === skb.netOff) return outer;
+  dissectFlow(skb, off, keys);
+  const { sport, dport, proto } = keys;
+  const saddr = ipSaddr(skb.view, off);
+  const inner = fieldsHash(fields, saddr, ipDaddr(skb.view, off), sport, dport, proto, key);
+  return hash4(outer, inner, 0, 0, key) >>> 1;
 }
 
 /** Both directions of a flow have the same (__flow_hash_consistentify). */
@@ -140,8 +166,8 @@ export function fibRebalance({ paths }: FibAlias): void {
 /** The next hop whose share the hash falls into; `found`: what the lookup gave. */
 export function fibSelectMultipath(net: Ipv4Net, found: FibAlias, hash: number): FibAlias {
   const { paths, nhId } = found.owner!;
-  // Next hops with numbers are always asked whether they are good (nexthop_select_path_hthr).
-  const useNeigh = nhId !== 0 || net.sysctls.fibMultipathUseNeigh !== 0;
+  if (nhId !== 0) return nexthopSelectPath(net, paths, hash) ?? found;
+  const useNeigh = net.sysctls.fibMultipathUseNeigh !== 0;
   let selected: FibAlias | null = null;
   for (let i = 0; i < paths.length; i++) {
     const path = paths[i];
@@ -152,6 +178,18 @@ export function fibSelectMultipath(net: Ipv4Net, found: FibAlias, hash: number):
     if (hash <= path.upperBound) return path;
   }
   return selected ?? found;
+}
+
+/** Next hops with numbers: silent ones leave their share to those behind them, the last one keeps it (nexthop_select_path_hthr). */
+function nexthopSelectPath(net: Ipv4Net, paths: readonly FibAlias[], hash: number): FibAlias | null {
+  let selected: FibAlias | null = null;
+  for (let i = 0; i < paths.length; i++) {
+    const path = paths[i];
+    if (hash > path.upperBound) continue;
+    if (isReachable(net, path)) return path;
+    selected ??= path;
+  }
+  return selected;
 }
 
 /** The gateway is not known to be silent (fib_good_nh). */

@@ -43,6 +43,7 @@ import {
   type Skb,
 } from "../core/skb.ts";
 import { RT_SCOPE_LINK } from "./fib.ts";
+import { setFlow } from "./fib-multipath.ts";
 import { computeSpecDst } from "./fib-spec-dst.ts";
 import { inetSelectAddr } from "./inet-select-addr.ts";
 import { ipSelectIdent } from "./ip-ident.ts";
@@ -211,6 +212,8 @@ function sendError(
   const daddr = ipSaddr(view, off) || wanted || INADDR_LOOPBACK;
   if (!ipOptionsEcho(ns, replyOptions, skbIn, opt)) return;
   const hop = ipOptionsHop(replyOptions, daddr);
+  // Type and code stand where other protocols have the port (struct flowi_uli).
+  setFlow(ns, IPPROTO_ICMP, 0, (type << 8) | code);
   const dst = ipRouteOutput(ns, hop, wanted, 0, mark, tos, skbIn);
   if (dst === null) return;
   if (!exempt && !peerAllow(net, dst, hop)) return;
@@ -279,6 +282,7 @@ export function icmpReply(ns: NetNs, query: Skb, reply: Skb, type: number): void
   reply.mark = net.sysctls.fwmarkReflect !== 0 ? query.mark : 0;
   const { global } = net.icmp;
   const allowed = (exempt || globalAllow(net)) && !global.sending;
+  if (allowed) setFlow(ns, IPPROTO_ICMP, 0, 0);
   const dst = allowed ? ipRouteOutput(ns, hop, source, 0, reply.mark, tos) : null;
   if (dst === null || !(exempt || peerAllow(net, dst, hop))) {
     reply.consume();

@@ -1,5 +1,5 @@
 /** Routes that name a next hop by its number: made from it, and made anew when it changes (nexthop_update_fib, fi->nh). */
-import { RTN_BLACKHOLE } from "../core/dst.ts";
+import { RTN_BLACKHOLE, RTN_UNICAST } from "../core/dst.ts";
 import type { NetDevice } from "../core/net-device.ts";
 import { FibAlias, type FibConfig, RT_SCOPE_NOWHERE } from "./fib.ts";
 import { fibRebalance } from "./fib-multipath.ts";
@@ -13,7 +13,9 @@ export function nexthopConfig(net: Ipv4Net, request: FibConfig, nexthop: Nexthop
   const base = { ...request, nhId: nexthop.id };
   if (paths.length === 0) return { ...base, type: RTN_BLACKHOLE, dev: null, nhScope: RT_SCOPE_NOWHERE };
   const { gateway, dev, nhScope, onlink } = paths[0];
-  return { ...base, gateway, dev, nhScope, onlink, paths: paths.length === 1 ? [] : paths };
+  // It may have lost its packets until now.
+  const type = request.type === RTN_BLACKHOLE ? RTN_UNICAST : request.type;
+  return { ...base, type, gateway, dev, nhScope, onlink, paths: paths.length === 1 ? [] : paths };
 }
 
 /** Routes follow what their next hops are now. */

@@ -34,7 +34,7 @@ import {
   TCP_CLOSE,
   TCP_ESTABLISHED,
 } from "./sock.ts";
-import { ipDontFragment, skDstMtu, skRouteOutput } from "./sock-route.ts";
+import { ipDontFragment, skDestination, skDstMtu, skRouteOutput } from "./sock-route.ts";
 
 /** One received packet, from its IP header on. */
 export interface RawPacket {
@@ -79,7 +79,8 @@ export class RawSock extends Sock {
     this.saddr = addr;
   }
 
-  connect(addr: number): void {
+  connect(to: number): void {
+    const addr = skDestination(this, to);
     const { source } = skRouteOutput(this, addr, this.broadcast);
     if (this.saddr === 0) this.saddr = source;
     if (this.rcvSaddr === 0) this.rcvSaddr = source;
@@ -168,8 +169,9 @@ export class RawSock extends Sock {
     this.wq.wake();
   }
 
-  private xmit(payload: Uint8Array, addr: number): void {
+  private xmit(payload: Uint8Array, to: number): void {
     const { opt } = this;
+    const addr = skDestination(this, to);
     const hop = ipOptionsHop(opt, addr);
     const optlen = opt === null ? 0 : opt.optlen;
     const { dst, source } = skRouteOutput(this, hop, this.broadcast);

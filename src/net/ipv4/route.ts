@@ -156,7 +156,7 @@ function routeInputSlow(
   if (isLoopback(daddr) || isLoopback(saddr)) {
     if ((net.confAll.routeLocalnet | inDev.conf.routeLocalnet) === 0) return DROP.IP_MARTIAN;
   }
-  if (net.rules.usesPorts) dissectFlow(skb, skb.netOff, net.rules.flow);
+  if (net.rules.usesPorts && isIp) dissectFlow(skb, skb.netOff, net.rules.flow);
   const first = fibLookup(net.ns, net.rules, daddr, saddr, tos, dev.ifindex, 0, skb.mark);
   const several = first !== null && first.owner !== null;
   const found = several

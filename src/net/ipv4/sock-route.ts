@@ -4,7 +4,7 @@ import { type Dst, RTN_BROADCAST } from "../core/dst.ts";
 import { setFlow } from "./fib-multipath.ts";
 import { ipOptionsHop } from "./ip-options.ts";
 import { ipv4Of } from "./ipv4-net.ts";
-import { ipRouteOutput, routeSource } from "./route.ts";
+import { INADDR_LOOPBACK, ipRouteOutput, routeSource } from "./route.ts";
 import { dstMtu, dstMtuLocked } from "./route-exception.ts";
 import { IP_PMTUDISC_DONT, IP_PMTUDISC_WANT, type Sock } from "./sock.ts";
 
@@ -41,6 +41,14 @@ export function skDstMtu(
 export function ipDontFragment(sk: Sock, dst: Dst, daddr: number): boolean {
   if (sk.pmtuDisc === IP_PMTUDISC_DONT) return false;
   return sk.pmtuDisc !== IP_PMTUDISC_WANT || !dstMtuLocked(sk.ns, dst, daddr);
+}
+
+/**
+ * Where a packet to `daddr` goes: one to 0.0.0.0 to this machine, at the socket's own address or at 127.0.0.1
+ * (ip_route_output_key_hash_rcu).
+ */
+export function skDestination(sk: Sock, daddr: number): number {
+  return daddr || sk.saddr || INADDR_LOOPBACK;
 }
 
 /** Result of {@link skRouteOutput}, overwritten by the next call. */

@@ -18,7 +18,7 @@ import {
   TCP_SYN_RECV,
   TCP_SYN_SENT,
 } from "./sock.ts";
-import { skRouteOutput } from "./sock-route.ts";
+import { skDestination, skRouteOutput } from "./sock-route.ts";
 import { tcpLock, tcpRelease } from "./tcp-lock.ts";
 import { TCP_TIMEWAIT_NS, TcpReqSock, tcpTimeWait } from "./tcp-minisocks.ts";
 import { tcpOf } from "./tcp-net.ts";
@@ -99,7 +99,7 @@ export function tcpConnect(sk: TcpSock, addr: number, port: number): void {
   if (sk.state === TCP_SYN_SENT || sk.state === TCP_SYN_RECV) throw new SysError("EALREADY");
   if (sk.state !== TCP_CLOSE || sk.closed) throw new SysError("EISCONN");
   const { ns } = sk;
-  const daddr = addr === 0 ? 0x7f000001 : addr;
+  const daddr = skDestination(sk, addr);
   const { dst, source } = skRouteOutput(sk, daddr, false, port);
   if (dst.type !== RTN_UNICAST && dst.type !== RTN_LOCAL)
     throw new SysError(dst.type === RTN_MULTICAST ? "ENETUNREACH" : "EACCES");

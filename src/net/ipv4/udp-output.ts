@@ -9,7 +9,7 @@ import { ipBuildHeader, ipLocalOut } from "./ip-output.ts";
 import { ipv4Of } from "./ipv4-net.ts";
 import { skbSetRoute } from "./route.ts";
 import { IP_PMTUDISC_DO, IP_PMTUDISC_PROBE, type Sock, type SockError } from "./sock.ts";
-import { ipDontFragment, skDstMtu, skRouteOutput } from "./sock-route.ts";
+import { ipDontFragment, skDestination, skDstMtu, skRouteOutput } from "./sock-route.ts";
 import { udpNetOf } from "./udp-net.ts";
 
 /**
@@ -19,10 +19,11 @@ import { udpNetOf } from "./udp-net.ts";
 export function udpSendSkb(
   sk: Sock & { broadcast: boolean; pushError(error: SockError): void },
   data: Uint8Array,
-  daddr: number,
+  to: number,
   dport: number,
 ): void {
   const { opt } = sk;
+  const daddr = skDestination(sk, to);
   const hop = ipOptionsHop(opt, daddr);
   const optlen = opt === null ? 0 : opt.optlen;
   const { dst, source } = skRouteOutput(sk, hop, sk.broadcast, dport);

@@ -8,7 +8,7 @@ import type { NetNs } from "../core/net-ns.ts";
 import type { Skb } from "../core/skb.ts";
 import { inetAddrType } from "./route.ts";
 import { bindConflict, SkbQueue, Sock, type SockError, sockOf, TCP_CLOSE, TCP_ESTABLISHED } from "./sock.ts";
-import { skRouteOutput } from "./sock-route.ts";
+import { skDestination, skRouteOutput } from "./sock-route.ts";
 import { type UdpNet, udpNetOf } from "./udp-net.ts";
 import { udpSendSkb } from "./udp-output.ts";
 
@@ -61,7 +61,8 @@ export class UdpSock extends Sock {
   }
 
   /** Sets the peer; only its datagrams are received, its ICMP errors are reported. ENETUNREACH and the like. */
-  connect(addr: number, port: number): void {
+  connect(to: number, port: number): void {
+    const addr = skDestination(this, to);
     const dst = skRouteOutput(this, addr, false, port);
     if (this.saddr === 0) this.saddr = dst.source;
     if (this.rcvSaddr === 0) this.rcvSaddr = this.saddr;
@@ -74,18 +75,18 @@ export class UdpSock extends Sock {
   }
 
   /**
-   * Sends a datagram; `addr` 0: to the connected peer. EDESTADDRREQ, EMSGSIZE, EACCES (broadcast), EPERM (a rule dropped
+   * Sends a datagram; `addr` null: to the connected peer. EDESTADDRREQ, EMSGSIZE, EACCES (broadcast), EPERM (a rule dropped
    * it), routing errors, or the pending error.
    */
-  send(data: Uint8Array, addr = 0, port = 0): void {
+  send(data: Uint8Array, addr: number | null = null, port = 0): void {
     this.throwError();
-    if (addr === 0 && this.daddr === 0) throw new SysError("EDESTADDRREQ");
+    if (addr === null && this.daddr === 0) throw new SysError("EDESTADDRREQ");
     if (data.length > 65507) throw new SysError("EMSGSIZE");
     if (this.sport === 0) this.takePort(0);
     const kernel = this.ns.kernel;
     kernel.enter();
     try {
-      udpSendSkb(this, data, addr === 0 ? this.daddr : addr, addr === 0 ? this.dport : port);
+      udpSendSkb(this, data, addr ?? this.daddr, addr === null ? this.dport : port);
     } finally {
       kernel.leave();
     }

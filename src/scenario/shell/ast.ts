@@ -45,13 +45,20 @@ export interface ParameterPart {
   readonly quoted: boolean;
 }
 
+/** `<(…)`, `>(…)`: the name of a file from which its output can be read, or that it reads. */
+export interface ProcessPart {
+  readonly kind: "process";
+  readonly reads: boolean;
+  readonly script: Script;
+  readonly quoted: boolean;
+}
+
 export type WordPart =
   | { readonly kind: "text"; readonly text: string; readonly quoted: boolean }
   | ParameterPart
   | { readonly kind: "command"; readonly script: Script; readonly quoted: boolean }
   | { readonly kind: "arithmetic"; readonly text: Word; readonly quoted: boolean }
-  /** `<(…)`: a file name from which the output can be read. */
-  | { readonly kind: "process"; readonly script: Script; readonly quoted: boolean };
+  | ProcessPart;
 
 export interface Word {
   readonly parts: readonly WordPart[];

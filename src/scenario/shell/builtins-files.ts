@@ -1,6 +1,6 @@
 /** Commands of coreutils 9.1 about files and the machine: ls, rm, mkdir, mktemp, touch, cp, mv, id, uname, hostname. */
 import { engineOf } from "../../swarm/engine.ts";
-import { SysError, strerror, UsageError } from "../../util/errors.ts";
+import { NotModelledError, SysError, strerror, UsageError } from "../../util/errors.ts";
 import { type Builtin, now } from "./builtin.ts";
 import type { RunningShell } from "./place.ts";
 import type { Io } from "./streams.ts";
@@ -18,20 +18,43 @@ const hostname = now((shell, _argv, io) => {
   return 0;
 });
 
-const ls = now((shell, argv, io) => {
-  const [folder] = operandsOf(argv);
+/** The names in a folder, a file's own name, or null: nothing is there. */
+function listed(shell: RunningShell, path: string): readonly string[] | null {
   const { machine, files } = shell.place;
-  const netns = folder !== undefined && /^\/(var\/)?run\/(docker\/)?netns\/?$/.test(folder);
-  const inside = folder?.replace(/\/$/, "");
-  const names = netns
-    ? machine.kernel.namespaces.filter((ns) => ns.path !== "").map((ns) => ns.path.replace(/^.*\//, ""))
-    : inside !== undefined && shell.fileView.kind(inside) === "folder"
-      ? shell.fileView.glob(`${inside}/*`).map((name) => name.slice(inside.length + 1))
-      : [...files.keys()].filter((name) => (inside === undefined ? !name.includes("/") : name === inside));
-  for (const name of names.sort()) io.out.write(`${name}\n`);
-  if (folder === undefined || names.length > 0 || shell.fileView.kind(folder) === "folder") return 0;
-  io.err.write(`ls: cannot access '${folder}': No such file or directory\n`);
-  return 2;
+  if (/^\/(var\/)?run\/(docker\/)?netns\/?$/.test(path))
+    return machine.kernel.namespaces.filter((ns) => ns.path !== "").map((ns) => ns.path.replace(/^.*\//, ""));
+  const inside = path.replace(/(?!^)\/$/, "");
+  if (inside === ".") return [...files.keys()].filter((name) => !name.includes("/"));
+  const kind = shell.fileView.kind(inside);
+  if (kind !== "folder") return kind === null ? null : [path];
+  return shell.fileView.glob(`${inside}/*`).map((name) => name.slice(inside.length + 1));
+}
+
+/** A name a line, as into a pipe. */
+const ls = now((shell, argv, io) => {
+  const odd = argv.find((word) => /^-./.test(word) && !/^-[1aA]+$/.test(word));
+  if (odd !== undefined) throw new NotModelledError(`ls ${odd}`);
+  const operands = operandsOf(argv);
+  const paths = operands.length === 0 ? ["."] : operands.sort();
+  /** Those of files together come first. */
+  const texts = [""];
+  let status = 0;
+  for (const path of paths) {
+    const names = listed(shell, path);
+    if (names === null) {
+      io.err.write(`ls: cannot access '${path}': No such file or directory\n`);
+      status = 2;
+      continue;
+    }
+    const text = [...names]
+      .sort()
+      .map((name) => `${name}\n`)
+      .join("");
+    if (names.length === 1 && names[0] === path) texts[0] += text;
+    else texts.push(paths.length > 1 ? `${path}:\n${text}` : text);
+  }
+  io.out.write(texts.filter((text) => text !== "").join("\n"));
+  return status;
 });
 
 const rm = now((shell, argv, io) => {

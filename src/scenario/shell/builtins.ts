@@ -106,7 +106,7 @@ const sh = (name: string): Builtin =>
         ? yield* io.input.rest()
         : null;
     const child = shell.spawn(name, shell.place.ns, state, (inner) =>
-      program(inner, text ?? readScript(inner, first), io),
+      program(inner, text ?? readScript(inner, first), { ...io }),
     );
     yield* waitChild(child);
     return child.process.exitStatus!;
@@ -193,12 +193,22 @@ const exec: Builtin = function* (shell, argv, io) {
 const forward: Builtin = (shell, argv, io, run) => run(shell, argv, io);
 
 /** Tells the buffering of the standard output by the environment, as the real one does its library. */
-const stdbuf: Builtin = (shell, argv, io, run) => {
-  const from = argv.findIndex((word, i) => !/^-/.test(word) && !/^-[ioe]$/.test(argv[i - 1] ?? ""));
-  const words = argv.slice(from);
-  const at = argv.slice(0, from).findLastIndex((word) => /^-o/.test(word));
-  const mode = at < 0 ? "" : argv[at].slice(2) || argv[at + 1];
-  return shell.withVariables([["_STDBUF_O", mode]], () => run(shell, words, io));
+const stdbuf: Builtin = function* (shell, argv, io, run) {
+  const words = [...argv];
+  let mode = "";
+  while (words[0]?.startsWith("-")) {
+    const option = words.shift()!;
+    const long = /^--(input|output|error)(?:=(.*))?$/.exec(option);
+    const [letter, given] = long === null ? [option[1], option.slice(2)] : [long[1][0], long[2] ?? ""];
+    if (!"ioe".includes(letter)) throw new NotModelledError(`stdbuf ${option}`);
+    const value = given || (words.shift() ?? "");
+    if (letter === "o") mode = value;
+  }
+  if (words.length === 0) {
+    io.err.write("stdbuf: missing operand\nTry 'stdbuf --help' for more information.\n");
+    return 125;
+  }
+  return yield* shell.withVariables([["_STDBUF_O", mode]], () => run(shell, words, io));
 };
 
 const taskset: Builtin = function* (shell, argv, io, run) {

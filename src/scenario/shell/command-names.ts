@@ -3,10 +3,18 @@
 /** Commands of a Debian machine or a busybox container that meshwire does not model. */
 export const UNMODELLED: ReadonlySet<string> = new Set(
   (
-    "apk apt apt-get chown docker-compose dpkg find free htop ip6tables " +
-    "ipcalc iperf journalctl jq less ln lsmod lsns man more mount mtr nano nmap perl ping6 " +
-    "python python3 reboot rsync scp service snap ssh stat strace stress su systemctl tar tc " +
-    "telnet top tshark ufw umount uptime vi vim watch wget wireshark"
+    "apk apt apt-get arch arpd arptables base64 bc bind cal caller chgrp chown chroot cksum comm " +
+    "compgen complete containerd coproc crontab ctr ctstat dcb devlink df dirs docker-compose " +
+    "docker-proxy dockerd dpkg du ebtables enable ethtool expand fc file find fold fping free ftp " +
+    "fuser genl getent groups help hexdump history hostnamectl htop ifstat insmod install ionice " +
+    "ip6tables ipcalc iperf ipset iptables-apply iptables-nft iptables-translate ipvsadm-restore " +
+    "ipvsadm-save join journalctl jq less ln lnstat logger logout lscpu lsmod lsns lsof man md5sum " +
+    "mkfifo more mount mtr nano ncat nice nmap nproc nstat od openssl paste patch perl pidof ping6 " +
+    "popd printenv pushd python python3 rdma readlink realpath reboot rev rmmod rsync rtacct rtmon " +
+    "runc scp screen script select service sha256sum shuf snap split ssh stat strace stress strings " +
+    "stty su suspend systemctl tar tc telnet times tipc tmux top tput truncate tshark tunctl ufw " +
+    "umount unexpand unshare uptime vconfig vdpa vi vim w watch wget who wireshark xtables-monitor " +
+    "xxd"
   ).split(" "),
 );
 

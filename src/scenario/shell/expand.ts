@@ -1,7 +1,7 @@
 /** Word expansion (POSIX XCU 2.6): parameters, command substitution, arithmetic, field splitting, file names, quote removal. */
 import type { Co } from "../../host/process.ts";
 import { UsageError } from "../../util/errors.ts";
-import type { ParameterPart, Script, Word, WordPart } from "./ast.ts";
+import type { ParameterPart, ProcessPart, Script, Word, WordPart } from "./ast.ts";
 import { expandBraces } from "./braces.ts";
 import { FieldBuilder } from "./field-builder.ts";
 import { isAll } from "./parameter-reader.ts";
@@ -14,8 +14,8 @@ export interface ExpansionHost {
   readonly state: ShellState;
   /** Runs a command substitution and gives its output. */
   substitute(script: Script): Co<string>;
-  /** Runs a process substitution and gives the name of a file with its output. */
-  processFile(script: Script): Co<string>;
+  /** Runs a process substitution and gives the name of its file. */
+  processFile(part: ProcessPart): Co<string>;
   /** Value of a parameter that the shell computes: `$?`, `$1`, `$RANDOM`; undefined when it is none of those. */
   special(name: string): string | undefined;
   /** File names that a pattern describes, in order. */
@@ -134,7 +134,7 @@ export class Expander {
       case "arithmetic":
         return String(this.state.number(yield* this.text(part.text)));
       case "process":
-        return yield* this.host.processFile(part.script);
+        return yield* this.host.processFile(part);
       case "parameter": {
         const { texts } = yield* this.parameter(part);
         return texts.join(part.name === "*" || starIndex(part) ? this.separator() : " ");

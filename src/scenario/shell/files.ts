@@ -8,6 +8,7 @@ import { kernelFile, kernelFolder } from "../../tools/kernel-files.ts";
 import { SysError } from "../../util/errors.ts";
 import { formatIp4 } from "../../wire/address.ts";
 import { patternSource } from "./pattern.ts";
+import type { Sink } from "./streams.ts";
 
 /** As much of /dev/zero as any reader gets. */
 const ZEROS = 65536;
@@ -43,6 +44,8 @@ export type FileKind = "file" | "folder" | "device";
 
 export class FileView {
   readonly files: Map<string, string>;
+  /** Pipes to those that read what is written into `>(…)`, by the names of the files. */
+  readonly pipes: Map<string, Sink>;
   private readonly process: Process;
   /** Names of commands that lie in a folder of the search path. */
   private readonly isCommand: (name: string) => boolean;
@@ -51,16 +54,18 @@ export class FileView {
     files: Map<string, string>,
     process: Process,
     isCommand: (name: string) => boolean = () => false,
+    pipes: Map<string, Sink> = new Map(),
   ) {
     this.files = files;
     this.process = process;
     this.isCommand = isCommand;
+    this.pipes = pipes;
   }
 
   /** What a name stands for; null: nothing. */
   kind(name: string): FileKind | null {
     const path = clean(name);
-    if (DEVICES.has(path)) return "device";
+    if (DEVICES.has(path) || this.pipes.has(path)) return "device";
     if (FOLDERS.has(path) || this.files.has(`${path}/`) || kernelFolder(this.process.ns, path))
       return "folder";
     if (this.tryRead(path) !== null) return "file";
@@ -90,7 +95,9 @@ export class FileView {
     const path = clean(name);
     if (DEVICES.has(path)) return;
     if (FOLDERS.has(path)) throw new SysError("EISDIR", name);
-    if (path.startsWith(PROC_SYS))
+    const pipe = this.pipes.get(path);
+    if (pipe !== undefined) pipe.write(text);
+    else if (path.startsWith(PROC_SYS))
       this.process.ns.sysctl.set(path.slice(PROC_SYS.length).replaceAll("/", "."), text.trim());
     else this.files.set(path, text);
   }

@@ -7,7 +7,7 @@ import { WaitQueue } from "../../sim/wait-queue.ts";
 import { checkOutput, type Sink } from "./streams.ts";
 
 const CAPACITY = 65536;
-const SIGPIPE = 13;
+export const SIGPIPE = 13;
 
 export class Pipe implements Sink {
   /** Woken when there is text, or the last writer is gone. */

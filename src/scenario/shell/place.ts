@@ -7,7 +7,7 @@ import type { Tool, ToolOutput, Userland } from "../../tools/tool.ts";
 import type { Script } from "./ast.ts";
 import type { FileView } from "./files.ts";
 import type { ShellState } from "./state.ts";
-import type { Io } from "./streams.ts";
+import type { Io, Sink } from "./streams.ts";
 
 /** Where a shell runs and what it can call. */
 export interface ShellPlace {
@@ -16,6 +16,8 @@ export interface ShellPlace {
   readonly tools: ReadonlyMap<string, Tool>;
   /** Files of the machine by name. */
   readonly files: Map<string, string>;
+  /** Pipes that have names among the files: `>(…)`. */
+  readonly pipes?: Map<string, Sink>;
   /** Of the container that it is in; absent on the machine itself. */
   readonly userland?: Userland;
   /** Hears what commands said about wrong words. */

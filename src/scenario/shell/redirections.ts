@@ -1,9 +1,10 @@
 /** Carries out redirections (POSIX XCU 2.7) before a command runs. */
 import type { Co } from "../../host/process.ts";
 import { SysError, strerror } from "../../util/errors.ts";
-import type { Redirect } from "./ast.ts";
+import type { ProcessPart, Redirect, Word } from "./ast.ts";
 import type { Expander } from "./expand.ts";
 import type { FileView } from "./files.ts";
+import type { ProcessSubstitutions } from "./process-substitutions.ts";
 import { FileSink, Input, type Io, NOWHERE, type Sink } from "./streams.ts";
 
 export interface Redirected {
@@ -25,10 +26,16 @@ export function* applyRedirects(
   io: Io,
   expander: Expander,
   files: FileView,
+  processes: ProcessSubstitutions,
 ): Co<Redirected | null> {
   const opened = new Redirections(io, files);
   for (const redirect of redirects) {
     const { fd, kind } = redirect;
+    const running = kind === "read" ? processOf(redirect.target) : null;
+    if (running !== null) {
+      opened.put(fd, processes.output(running.script));
+      continue;
+    }
     const target = redirect.target === null ? "" : yield* expander.text(redirect.target);
     const refused = opened.apply(fd, kind, target);
     if (refused === null) continue;
@@ -36,6 +43,12 @@ export function* applyRedirects(
     return null;
   }
   return { io: opened.io, sinks: opened.sinks };
+}
+
+/** `< <(…)`: what is read as it comes; elsewhere its name is that of a file with all of it. */
+function processOf(target: Word | null): ProcessPart | null {
+  const [part, ...others] = target?.parts ?? [];
+  return part?.kind === "process" && !part.reads && others.length === 0 ? part : null;
 }
 
 class Redirections {
@@ -67,7 +80,7 @@ class Redirections {
     }
   }
 
-  private put(fd: number, stream: Sink | Input): void {
+  put(fd: number, stream: Sink | Input): void {
     if (fd === 0 && stream instanceof Input) this.io.input = stream;
     else if (fd === 1 && !(stream instanceof Input)) this.io.out = stream;
     else if (fd === 2 && !(stream instanceof Input)) this.io.err = stream;
@@ -100,6 +113,7 @@ class Redirections {
     if (target === "/dev/stdout" || target === "/dev/fd/1") sink = this.outer.out;
     else if (target === "/dev/stderr" || target === "/dev/fd/2") sink = this.outer.err;
     else if (target === "/dev/null") sink = NOWHERE;
+    else if (this.files.pipes.has(target)) sink = this.files.pipes.get(target)!;
     else
       try {
         sink = this.open(target, kind === "append" || kind === "bothAppend");

@@ -124,8 +124,12 @@ function refusalOf(shell: RunningShell, name: string, error: unknown): ToolOutpu
 /** How a utility keeps what it prints: `stdbuf` tells it by its environment. */
 function bufferingOf(shell: RunningShell, name: string, argv: readonly string[], out: Sink): Buffering {
   if (isTerminal(out) || writesAtOnce(name, argv)) return "none";
-  const told = shell.state.get("_STDBUF_O");
-  return told === "0" ? "none" : told === "L" ? "line" : "block";
+  return toldBuffering(shell) ?? "block";
+}
+
+function toldBuffering({ state }: RunningShell): Buffering | undefined {
+  const told = state.get("_STDBUF_O");
+  return told === "0" ? "none" : told === "L" ? "line" : undefined;
 }
 
 /** A terminal, as far as a program can tell: no pipe, no file. */
@@ -224,6 +228,7 @@ function toolContext(shell: RunningShell, process: Process, io: Io, whole: Whole
     },
     input: io.input,
     isTerminal: isTerminal(io.out),
+    buffering: toldBuffering(shell),
     print: (text) => io.out.write(text),
     printError: (text) => io.err.write(text),
     exec: (argv, inNs, userland) => execWords(shell, argv, inNs, io, userland),

@@ -2,20 +2,22 @@
  * The shell: runs a syntax tree on one machine in one namespace (POSIX XCU 2.9). A shell is part of a process; every
  * command that is no builtin runs in a process of its own, so that its sockets are its own and a signal can end it.
  */
-import type { Co, Process } from "../../host/process.ts";
+import { type Co, KilledError, type Process } from "../../host/process.ts";
 import type { NetNs } from "../../net/core/net-ns.ts";
 import type { Userland } from "../../tools/tool.ts";
 import { NotModelledError, strerror, UsageError } from "../../util/errors.ts";
 import { assign, assignmentWord } from "./assignments.ts";
 import type { AndOr, Command, Pipeline, Script, SimpleCommand } from "./ast.ts";
+import { fileOnly, isBareExec, isPlain } from "./command-forms.ts";
 import { runCompound } from "./compound.ts";
 import { Expander, ExpansionError } from "./expand.ts";
 import { FileView } from "./files.ts";
 import { computedParameter, type ParameterContext } from "./parameters.ts";
 import { parseShell } from "./parser.ts";
-import { drained } from "./pipe.ts";
+import { drained, SIGPIPE } from "./pipe.ts";
 import { pipesOf, runPipeline } from "./pipeline.ts";
 import { type Child, type RunningShell, ShellFlow, type ShellPlace, startChild } from "./place.ts";
+import { ProcessSubstitutions } from "./process-substitutions.ts";
 import { applyRedirects } from "./redirections.ts";
 import { isCommandName, runProgram, runWords } from "./run-words.ts";
 import type { ShellState } from "./state.ts";
@@ -36,26 +38,32 @@ export class Shell implements RunningShell, ParameterContext {
   /** Where the errors of command substitutions go: those of the command that is being expanded. */
   private errors: Sink = new TextSink();
   private input = new Input("");
-  private fileCount = 63;
+  private readonly processes = new ProcessSubstitutions(this);
 
   constructor(place: ShellPlace, process: Process, state: ShellState) {
-    this.place = place;
+    const pipes = place.pipes ?? new Map();
+    this.place = { ...place, pipes };
     this.process = process;
     this.state = state;
     if (state.pid === 0) state.pid = process.pid;
-    this.fileView = new FileView(place.files, process, (name) => isCommandName(place, name));
+    this.fileView = new FileView(place.files, process, (name) => isCommandName(place, name), pipes);
     this.expander = new Expander({
       state,
       substitute: (script) => this.substitute(script),
-      processFile: (script) => this.processFile(script),
+      processFile: (part) => this.processes.file(part),
       special: (name) => computedParameter(name, this),
       glob: (pattern) => this.fileView.glob(pattern),
     });
   }
 
   *run(script: Script, io: Io): Co<number> {
-    const status = yield* this.ending(script, io);
-    return yield* this.atExit(status, io);
+    try {
+      const status = yield* this.atExit(yield* this.ending(script, io), io);
+      yield* this.processes.close(0);
+      return status;
+    } finally {
+      this.processes.release(0);
+    }
   }
 
   /** Runs the EXIT trap; its own `exit` counts. */
@@ -284,16 +292,47 @@ export class Shell implements RunningShell, ParameterContext {
   }
 
   private *command(command: Command, io: Io): Co<number> {
+    const { processes } = this;
+    const before = processes.count;
+    processes.io = io;
+    let kept = false;
+    try {
+      const status = yield* this.unlessPipeBroke(command, io, before);
+      kept = isBareExec(command);
+      if (!kept) yield* processes.close(before);
+      return status;
+    } finally {
+      if (!kept) processes.release(before);
+    }
+  }
+
+  /** A command whose own `>(…)` ended is ended by SIGPIPE; the shell goes on. */
+  private *unlessPipeBroke(command: Command, io: Io, before: number): Co<number> {
+    try {
+      return yield* this.redirected(command, io);
+    } catch (error) {
+      const broke = error instanceof KilledError && error.signal === SIGPIPE;
+      if (!broke || this.processes.count === before) throw error;
+      return 128 + SIGPIPE;
+    }
+  }
+
+  private *redirected(command: Command, io: Io): Co<number> {
     this.errors = io.err;
     this.input = io.input;
     if (command.kind === "simple") this.state.line = command.line;
     if (command.redirects.length === 0) return yield* this.bare(command, io);
-    const redirected = yield* applyRedirects(command.redirects, io, this.expander, this.fileView);
+    const redirected = yield* applyRedirects(
+      command.redirects,
+      io,
+      this.expander,
+      this.fileView,
+      this.processes,
+    );
     if (redirected === null) return 1;
     this.errors = redirected.io.err;
-    const persists = command.kind === "simple" && command.words.length === 1 && isExec(command);
     const status = yield* this.bare(command, redirected.io);
-    if (persists) Object.assign(io, redirected.io);
+    if (isBareExec(command)) Object.assign(io, redirected.io);
     const failed = redirected.sinks.find(({ error }) => error !== null);
     if (failed === undefined) return status;
     redirected.io.err.write(`${this.prefix()}echo: write error: ${strerror(failed.error!)}\n`);
@@ -342,39 +381,4 @@ export class Shell implements RunningShell, ParameterContext {
     this.state.status = yield* shell.run(script, { input: this.input, out, err: this.errors });
     return out.text;
   }
-
-  private *processFile(script: Script): Co<string> {
-    const out = new TextSink();
-    yield* this.subshell().run(script, { input: new Input(""), out, err: this.errors });
-    const name = `/dev/fd/${this.fileCount--}`;
-    this.place.files.set(name, out.text);
-    return name;
-  }
-}
-
-/** The file of `$(< FILE)`. */
-function fileOnly(script: Script) {
-  const items = script.lists.length === 1 ? script.lists[0].items : [];
-  const command =
-    items.length === 1 && items[0].pipeline.commands.length === 1 ? items[0].pipeline.commands[0] : null;
-  if (command?.kind !== "simple" || command.words.length + command.assignments.length > 0) return null;
-  const [redirect, ...others] = command.redirects;
-  return redirect?.kind === "read" && others.length === 0 ? redirect.target : null;
-}
-
-function isExec({ words }: SimpleCommand): boolean {
-  const [first] = words[0].word.parts;
-  return first?.kind === "text" && first.text === "exec";
-}
-
-/** Whether a failure of the pipeline itself ends a shell with `set -e`: in a loop or an `if` its own commands did. */
-function isPlain({ commands }: Pipeline): boolean {
-  if (commands.length > 1) return true;
-  const [command] = commands;
-  return (
-    command.kind === "simple" ||
-    command.kind === "arithmetic" ||
-    command.kind === "condition" ||
-    (command.kind === "group" && command.subshell)
-  );
 }

@@ -309,10 +309,9 @@ export class WordReader {
   }
 
   private process(parts: WordPart[]): void {
-    if (this.text[this.offset] === ">")
-      throw new ShellSyntaxError("syntax error near unexpected token `>('", this.offset);
+    const reads = this.text[this.offset] === ">";
     this.offset += 2;
-    parts.push({ kind: "process", script: this.inside(), quoted: false });
+    parts.push({ kind: "process", reads, script: this.inside(), quoted: false });
   }
 
   /** The script in parentheses whose opening one was just taken; takes the closing one. */

@@ -1,7 +1,7 @@
 /** docker images, tag and rmi (cli/command/image): the images that every machine has, and names that were given to them here. */
 
 import { DockerError, NoSuchObjectError } from "../../swarm/docker-error.ts";
-import { withTag } from "../../swarm/images.ts";
+import { type ImageSpec, withTag } from "../../swarm/images.ts";
 import { NotModelledError, UsageError } from "../../util/errors.ts";
 import type { ToolOutput } from "../tool.ts";
 import { type DockerCommand, forEachName, ok } from "./command.ts";
@@ -9,38 +9,52 @@ import { type Column, renderTable } from "./table.ts";
 
 const REFERENCE = /^[a-z0-9]+(?:[._/:-][a-z0-9]+)*(?::[\w][\w.-]{0,127})?$/;
 
+const SHORT_ID = 12;
+const SHOWN = ["Repository", "Tag", "ID", "CreatedSince", "Size"];
+
 interface ImageRow {
   readonly repository: string;
   readonly tag: string;
+  readonly id: string;
 }
 
-const COLUMNS: readonly Column<ImageRow>[] = [
+/** An image has no contents here: nobody knows its size, nor when it was made. */
+const UNKNOWN = (): string => "N/A";
+
+const columns = (noTrunc: boolean): readonly Column<ImageRow>[] => [
   { field: "Repository", heading: "REPOSITORY", cell: ({ repository }) => repository },
   { field: "Tag", heading: "TAG", cell: ({ tag }) => tag },
+  { field: "ID", heading: "IMAGE ID", cell: ({ id }) => (noTrunc ? `sha256:${id}` : id.slice(0, SHORT_ID)) },
+  { field: "CreatedSince", heading: "CREATED", cell: UNKNOWN },
+  { field: "CreatedAt", heading: "CREATED AT", cell: UNKNOWN },
+  { field: "Size", heading: "SIZE", cell: UNKNOWN },
 ];
 
 /** `localhost:5000/web:v1` in two. */
-function rowOf(reference: string): ImageRow {
+function rowOf([reference, { id }]: readonly [string, ImageSpec]): ImageRow {
   const at = reference.lastIndexOf(":");
-  return { repository: reference.slice(0, at), tag: reference.slice(at + 1) };
+  return { repository: reference.slice(0, at), tag: reference.slice(at + 1), id };
 }
+
+const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number => (a < b ? -1 : 1);
 
 export const images: DockerCommand = {
   path: "docker images",
   usage: "[OPTIONS] [REPOSITORY[:TAG]]",
   short: "List images",
-  flags: ["format=", "quiet,q!", "all,a", "no-trunc"],
+  flags: ["format=", "quiet,q", "all,a", "no-trunc", "filter,f=!", "digests!"],
   min: 0,
   max: 1,
   run(flags, { engine }): ToolOutput {
     const [wanted] = flags.args;
     const fits = ({ repository, tag }: ImageRow): boolean =>
       wanted === undefined || wanted === repository || wanted === `${repository}:${tag}`;
-    const rows = [...[...engine.fabric.images.keys()].map(withTag), ...engine.tags.keys()]
-      .sort()
-      .map(rowOf)
-      .filter(fits);
-    return ok(renderTable(COLUMNS, ["Repository", "Tag"], rows, flags.get("format"), false));
+    const named = [...engine.fabric.images].map(([name, spec]) => [withTag(name), spec] as const);
+    const rows = [...named, ...engine.tags].sort(byName).map(rowOf).filter(fits);
+    const format = flags.get("format");
+    const list = columns(flags.on("no-trunc"));
+    const shown = flags.on("quiet") && format === "" ? ["ID"] : SHOWN;
+    return ok(renderTable(list, shown, rows, format, flags.on("quiet")));
   },
 };
 

@@ -235,7 +235,7 @@ export function containerJson(container: Container) {
     Path: container.argv[0],
     Args: container.argv.slice(1),
     State: stateJson(container),
-    Image: options.image,
+    Image: `sha256:${options.spec.id}`,
     Name: `/${container.name}`,
     RestartCount: 0,
     Driver: "overlay2",

@@ -1,9 +1,19 @@
 /** What docker inspect shows of a task (api/types/swarm/task.go), in Docker's field order. */
-import type { NetworkObject, TaskObject } from "../../swarm/manager/objects.ts";
+import type { ControlApi } from "../../swarm/manager/control-api.ts";
+import { type NetworkObject, type TaskObject, taskContainerName } from "../../swarm/manager/objects.ts";
 import { VXLAN_ID_LIST } from "../../swarm/network/overlay-driver.ts";
 import { formatCidr, formatIp4 } from "../../wire/address.ts";
 import { rfc3339 } from "./human.ts";
 import { taskSpecJson } from "./inspect-json.ts";
+
+/** A task by its id, its full name, or the beginning of its id; null when there is none or several. */
+export function findTask(reference: string, control: ControlApi): TaskObject | null {
+  const tasks = control.listTasks();
+  const exact = tasks.find((task) => task.id === reference || taskContainerName(task) === reference);
+  if (exact !== undefined) return exact;
+  const found = tasks.filter(({ id }) => id.startsWith(reference));
+  return found.length === 1 ? found[0] : null;
+}
 
 export function taskJson(task: TaskObject, networks: readonly NetworkObject[]) {
   const attachments = task.networks.flatMap(({ networkId, addr, prefixLen }) => {

@@ -2,12 +2,13 @@
 
 import { RpcError } from "../../swarm/manager/control-api.ts";
 import type { Mount, ServiceObject } from "../../swarm/manager/objects.ts";
+import { NotModelledError } from "../../util/errors.ts";
 import type { ToolOutput } from "../tool.ts";
 import { type DockerCommand, type DockerContext, failed, inspectJson, ok } from "./command.ts";
 import type { Flags } from "./flags.ts";
 import { renderTemplate } from "./go-template.ts";
 import { containerJson, networkJson, serviceJson } from "./inspect-json.ts";
-import { taskJson } from "./inspect-task.ts";
+import { findTask, taskJson } from "./inspect-task.ts";
 import { nodeJson } from "./node.ts";
 import { bytesSize } from "./resources.ts";
 
@@ -67,17 +68,18 @@ export const inspect = inspector("docker inspect", "object", (name, context) => 
   const network = context.engine.controller.findNetwork(name);
   if (network !== null) return networkJson(network, context, false);
   const service = findService(name, context);
-  return service === null ? ofSwarm(name, context) : serviceJson(service, context);
+  const object = service === null ? ofSwarm(name, context) : serviceJson(service, context);
+  if (object === null && context.engine.findImage(name) !== null)
+    throw new NotModelledError("docker inspect of an image");
+  return object;
 });
 
 /** A task by its id, or a node. */
 function ofSwarm(name: string, { engine }: DockerContext): unknown {
   if (engine.role !== "manager") return null;
   const control = engine.control();
-  const tasks = control.listTasks();
-  const found = tasks.filter(({ id }) => id.startsWith(name));
-  const task = tasks.find(({ id }) => id === name) ?? (found.length === 1 ? found[0] : undefined);
-  if (task !== undefined) return taskJson(task, control.listNetworks());
+  const task = findTask(name, control);
+  if (task !== null) return taskJson(task, control.listNetworks());
   const { leaderId, managers } = control.info();
   try {
     return nodeJson(control.getNode(name), leaderId, managers);

@@ -15,15 +15,16 @@ export const badOption =
   (why) =>
     new UsageError(`invalid argument "${text}" for "${option}" flag: ${why}\n`, 125);
 
-/**
- * `text` as the value of an option such as `-p, --publish` of a service; the ports of a range one by one, addresses of the host
- * left aside. Throws what `refuse` makes.
- */
+/** `text` as the value of an option such as `-p, --publish` of a service. Throws what `refuse` makes. */
 export function parsePort(text: string, refuse: Refuse = badOption(text)): PortConfig[] {
-  return text.includes("=") ? [longPort(text, refuse)] : parseBinding(text, refuse).flatMap(everyPort);
+  if (text.includes("=")) return [longPort(text, refuse)];
+  const bindings = parseBinding(text, refuse);
+  if (bindings.some(({ hostIp }) => hostIp !== undefined)) throw refuse("hostip is not supported");
+  return bindings.flatMap(everyPort);
 }
 
-function everyPort({ hostIp: _, publishedLast = 0, ...port }: PortConfig): PortConfig[] {
+/** A port of a service: those of a range one by one, on all addresses of every node. */
+export function everyPort({ hostIp: _, publishedLast = 0, ...port }: PortConfig): PortConfig[] {
   const count = Math.max(publishedLast - port.publishedPort, 0) + 1;
   return Array.from({ length: count }, (_, i) => ({ ...port, publishedPort: port.publishedPort + i }));
 }
@@ -51,7 +52,7 @@ export function parseBinding(text: string, refuse: Refuse): PortConfig[] {
     targetPort: target.first + i,
     publishedPort: published === null ? 0 : published.first + i,
     mode: "ingress" as const,
-    ...(hostIp === 0 ? {} : { hostIp }),
+    ...(hostAddress === "" ? {} : { hostIp }),
     ...(chooses ? { publishedLast: published.first + published.count - 1 } : {}),
   }));
 }
@@ -91,16 +92,17 @@ function longPort(text: string, refuse: Refuse): PortConfig {
     mode: "ingress" as PortConfig["mode"],
   };
   for (const field of text.split(",")) {
-    const [key, value] = field.split("=");
-    if (value === undefined) throw refuse(`invalid field ${field}`);
-    switch (key.toLowerCase()) {
+    const at = field.indexOf("=");
+    if (at < 0) throw refuse(`invalid field ${field}`);
+    const key = field.slice(0, at).toLowerCase();
+    const value = field.slice(at + 1).toLowerCase();
+    switch (key) {
       case "protocol":
         if (!PROTOCOLS.includes(value)) throw refuse(`invalid protocol value ${value}`);
         port.protocol = value as Protocol;
         break;
       case "mode":
-        if (value !== "ingress" && value !== "host")
-          throw refuse(`invalid publish mode value (${value}): must be either 'ingress' or 'host'`);
+        if (value !== "ingress" && value !== "host") throw refuse(`invalid publish mode value ${value}`);
         port.mode = value;
         break;
       case "target":

@@ -5,7 +5,7 @@ import { DockerError } from "../../swarm/docker-error.ts";
 import { type ImageSpec, startsServer, withTag } from "../../swarm/images.ts";
 import type { Mount, PortConfig, Protocol } from "../../swarm/manager/objects.ts";
 import { startPlain } from "../../swarm/plain-container.ts";
-import { UsageError } from "../../util/errors.ts";
+import { NotModelledError, UsageError } from "../../util/errors.ts";
 import type { ToolOutput } from "../tool.ts";
 import { type DockerCommand, type DockerContext, failed, labelMap, ok } from "./command.ts";
 import { START_NS } from "./container-life.ts";
@@ -126,6 +126,8 @@ function createContainer(flags: Flags, { engine }: DockerContext, verb: Verb): C
   }
   const exposed = exposedOf(flags, verb, spec, published);
   const request = networkRequest(flags, flags.get("network", flags.get("net", "bridge")));
+  if (request.target === "host" || request.target === "none")
+    throw new NotModelledError(`docker ${verb} --network ${request.target}`);
   const name = flags.get("name", randomName(engine.prng));
   const taken = engine.findContainer(name);
   if (taken !== null && taken.name === name)

@@ -11,6 +11,7 @@ import type { ToolOutput } from "../tool.ts";
 import { type DockerCommand, type DockerContext, failed, ok } from "./command.ts";
 import type { Flags } from "./flags.ts";
 import { rfc3339Fixed } from "./human.ts";
+import { findTask } from "./inspect-task.ts";
 import { checkTold, chosenLines, LOG_FLAGS, logChoice } from "./logs.ts";
 
 const SHORT_ID = 12;
@@ -86,11 +87,11 @@ export const serviceLogs: DockerCommand = {
     const control = context.engine.control();
     const [name] = flags.args;
     const service = findService(name, context);
+    const single = service === null ? findTask(name, control) : null;
+    if (service === null && single === null) return failed(`no such task or service: ${name}`);
     const wanted = (task: TaskObject): boolean =>
-      service === null ? task.id === name : task.serviceId === service.id;
-    const single = service === null ? control.listTasks().find(wanted) : undefined;
-    if (service === null && single === undefined) return failed(`no such task or service: ${name}`);
-    const maxLength = single !== undefined ? digits(single.slot) : digits(service!.spec.replicas ?? 0);
+      service === null ? task.id === single?.id : task.serviceId === service.id;
+    const maxLength = single !== null ? digits(single.slot) : digits(service!.spec.replicas ?? 0);
     const told = (): Told[] => toldBy(control.listTasks().filter(wanted), maxLength, flags, context);
     const choice = logChoice(flags, context.now);
     const seen = new Map<Container, number>();

@@ -32,6 +32,7 @@ export const SHARED_FLAGS = [
   "restart-condition=",
   "restart-delay=",
   "restart-max-attempts=",
+  "restart-window=!",
   "stop-grace-period=",
   "update-parallelism=",
   "update-delay=",
@@ -50,12 +51,20 @@ export const SHARED_FLAGS = [
   "reserve-memory=!",
   "health-cmd=!",
   "health-interval=!",
+  "health-retries=!",
+  "health-start-period=!",
+  "health-timeout=!",
+  "no-healthcheck!",
+  "credential-spec=!",
+  "limit-pids=!",
+  "max-concurrent=!",
+  "stop-signal=!",
   "isolation=!",
   "user,u=!",
   "workdir,w=!",
   "tty,t",
   "init",
-  "read-only",
+  "read-only!",
   "log-driver=",
   "log-opt=",
 ] as const;
@@ -93,10 +102,10 @@ function aliasesOf(words: readonly string[], ids: readonly string[]): Pick<TaskS
   return given.length === 0 ? {} : { aliases: new Map(given) };
 }
 
-function limitFlags(flags: Flags): Pick<TaskSpec, "limits"> {
+function limitFlags(flags: Flags, path: string): Pick<TaskSpec, "limits"> {
   const given = (name: string): string | undefined => (flags.has(name) ? flags.get(name) : undefined);
   const limits = limitsOf(given("limit-cpu"), given("limit-memory"), (what, text, why) => {
-    const see = "See 'docker service create --help'.";
+    const see = `See '${path} --help'.`;
     return new UsageError(`invalid argument "${text}" for "--limit-${what}" flag: ${why}\n${see}\n`, 125);
   });
   return limits === undefined ? {} : { limits };
@@ -124,7 +133,7 @@ export function createSpec(flags: Flags, name: string, networks: readonly string
     networks: byTarget(networks),
     ...aliasesOf(flags.list("network"), networks),
     ...(mounts.length === 0 ? {} : { mounts }),
-    ...limitFlags(flags),
+    ...limitFlags(flags, "docker service create"),
     containerLabels: labelMap(flags.list("container-label")),
     stopGraceNs: flags.has("stop-grace-period")
       ? parseDuration(flags.get("stop-grace-period"), "stop-grace-period")
@@ -215,18 +224,20 @@ function updatedSurroundings(
   flags: Flags,
   old: TaskSpec,
   added: readonly string[],
+  gone: readonly string[],
 ): Pick<TaskSpec, "aliases" | "mounts" | "limits"> {
   const names = aliasesOf(flags.list("network-add"), added).aliases ?? [];
-  const aliases = new Map([...(old.aliases ?? []), ...names]);
-  const gone = flags.list("mount-rm");
+  const kept = [...(old.aliases ?? [])].filter(([id]) => !gone.includes(id));
+  const aliases = new Map([...kept, ...names]);
+  const removed = flags.list("mount-rm");
   const mounts = [
-    ...(old.mounts ?? []).filter(({ target }) => !gone.includes(target)),
+    ...(old.mounts ?? []).filter(({ target }) => !removed.includes(target)),
     ...flags.list("mount-add").map((text) => parseMount(text, "docker service update", "mount-add")),
   ];
-  const { limits } = limitFlags(flags);
+  const { limits } = limitFlags(flags, "docker service update");
   return {
-    ...(aliases.size === 0 ? {} : { aliases }),
-    ...(mounts.length === 0 ? { mounts: undefined } : { mounts }),
+    aliases: aliases.size === 0 ? undefined : aliases,
+    mounts: mounts.length === 0 ? undefined : mounts,
     ...(limits === undefined
       ? {}
       : {
@@ -252,7 +263,7 @@ function updatedTask(flags: Flags, old: TaskSpec, control: ControlApi, local: re
   const added = networkIds(control, flags.list("network-add"), local);
   return {
     ...old,
-    ...updatedSurroundings(flags, old, added),
+    ...updatedSurroundings(flags, old, added, gone),
     image: flags.has("image") ? withTag(flags.get("image")) : old.image,
     args: flags.has("args")
       ? flags

@@ -1,7 +1,7 @@
 /** docker volume create, ls, inspect, rm (cli/command/volume), and docker cp. */
 import { DockerError, NoSuchObjectError } from "../../swarm/docker-error.ts";
 import type { Volume } from "../../swarm/volumes.ts";
-import { NotModelledError, UsageError } from "../../util/errors.ts";
+import { NotModelledError, SysError, UsageError } from "../../util/errors.ts";
 import type { ToolOutput } from "../tool.ts";
 import {
   type DockerCommand,
@@ -167,19 +167,24 @@ export const cp: DockerCommand = {
       throw new UsageError("copying between containers is not supported", 1);
     if (from.container === to.container)
       throw new UsageError("must specify at least one container source", 1);
-    const reference = from.container || to.container;
-    const container = engine.findContainer(reference);
-    if (container === null)
-      throw new NoSuchObjectError("container:path", `${reference}:${from.path || to.path}`);
+    const inside = from.container === "" ? to : from;
+    const container = engine.findContainer(inside.container);
+    const missing = new NoSuchObjectError("container:path", `${inside.container}:${inside.path}`);
+    if (container === null) throw missing;
     const { files } = userlandOf(container, tool.machine);
     const [source, target] = from.container === "" ? [tool.files, files] : [files, tool.files];
     const text = source.get(from.path.replace(/^\.\//, ""));
     if (text === undefined) {
       if (from.container === "")
         throw new UsageError(`lstat /root/${from.path}: no such file or directory`, 1);
-      throw new DockerError(`Could not find the file ${from.path} in container ${reference}`);
+      throw missing;
     }
-    target.set(copyName(target, to.path, baseName(from.path)), text);
+    try {
+      target.set(copyName(target, to.path, baseName(from.path)), text);
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      throw new DockerError("mounted volume is marked read-only");
+    }
     return ok("");
   },
 };

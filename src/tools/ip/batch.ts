@@ -51,7 +51,7 @@ export function runBatch(
     stdout += output.stdout;
     stderr += output.stderr;
     if (output.status === 0) continue;
-    if (output.stderr.startsWith("Error: ") && output.status !== 2)
+    if (/^(Error|Command)/.test(output.stderr) && output.status !== 2)
       return { stdout, stderr, status: output.status };
     stderr += `Command failed ${name}:${number}\n`;
     status = 1;

@@ -18,7 +18,7 @@ import { type IpOptions, ipOutput } from "./ip-options.ts";
 import { type LinkFilter, linksOf, parseLinkFilter } from "./link-filter.ts";
 import { briefHead, linkJson, linkText, toJson } from "./link-format.ts";
 import { statsJson, statsText } from "./link-stats.ts";
-import { deviceNamed } from "./words.ts";
+import { deviceNamed, invarg } from "./words.ts";
 
 const SCOPES: readonly (readonly [number, string])[] = [
   [0, "global"],
@@ -203,7 +203,7 @@ function parseRequest(argv: readonly string[]): { dev: string; spec: AddressSpec
 
 function lifeWord(word: string, text: string): number {
   if (text === "forever") return Number.POSITIVE_INFINITY;
-  if (!/^\d+$/.test(text)) throw new UsageError(`Error: argument "${text}" is wrong: ${word} value`, 255);
+  if (!/^\d+$/.test(text)) throw invarg(`${word} value`, text);
   return Number(text);
 }
 
@@ -233,7 +233,6 @@ function broadcastOf(text: string, spec: AddressSpec): number {
 function scopeNumber(text: string): number {
   const known = SCOPES.find(([, name]) => name === text);
   const number = known?.[0] ?? Number(text);
-  if (!Number.isInteger(number))
-    throw new UsageError(`Error: argument "${text}" is wrong: invalid scope value.`, 255);
+  if (!Number.isInteger(number)) throw invarg("invalid scope value.", text);
   return number;
 }

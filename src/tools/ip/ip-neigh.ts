@@ -30,7 +30,16 @@ import { NEIGH_HELP } from "./help-text.ts";
 import { type IpOptions, ipOutput } from "./ip-options.ts";
 import { toJson } from "./link-format.ts";
 import { changeProxy, getProxy, showProxies } from "./neigh-proxy.ts";
-import { deviceNamed, ip4Word, isCommand, PROTOCOLS, type Prefix, prefixWord, Words } from "./words.ts";
+import {
+  deviceNamed,
+  invarg,
+  ip4Word,
+  isCommand,
+  PROTOCOLS,
+  type Prefix,
+  prefixWord,
+  Words,
+} from "./words.ts";
 
 /** NTF_ROUTER */
 const NTF_ROUTER = 0x80;
@@ -98,7 +107,7 @@ function stateWord(word: string): number {
   if (word === "all") return 0xffff;
   if (word === "none") return 0x10000;
   const found = STATES.find(([name]) => name.toLowerCase().startsWith(word));
-  if (found === undefined) throw new UsageError(`Error: argument "${word}" is wrong: nud state is bad`, 255);
+  if (found === undefined) throw invarg("nud state is bad", word);
   return found[1];
 }
 
@@ -217,7 +226,7 @@ function getNeighbour(argv: readonly string[], options: IpOptions, ns: NetNs): T
     if (word === "dev") dev = deviceNamed(ns, words.next());
     else ip = ip4Word(word === "to" ? words.next() : word);
   }
-  if (dev === null || ip === null) throw new UsageError("Device and address are required arguments.", 255);
+  if (dev === null || ip === null) throw new UsageError("Device and address are required arguments.", 1);
   const found = neighbourDump(ns).find((n) => n.dev === dev && n.ip === ip);
   if (found === undefined) throw new SysError("ENOENT", "Error: Neighbour entry not found.");
   const filter: NeighFilter = { dev: null, prefix: null, states: 0xffff, unused: false };

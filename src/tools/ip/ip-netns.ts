@@ -6,6 +6,7 @@ import { NotModelledError, UsageError } from "../../util/errors.ts";
 import type { ToolContext, ToolOutput } from "../tool.ts";
 import { type IpOptions, ipOutput } from "./ip-options.ts";
 import { toJson } from "./link-format.ts";
+import { invarg } from "./words.ts";
 
 const NAMED = /^\/(?:var\/)?run\/netns\/([^/]+)$/;
 
@@ -52,7 +53,7 @@ export function ipNetns(
     return ipOutput("");
   }
   if (command === "exec") {
-    if (rest.length === 0) throw new UsageError("No netns name specified", 255);
+    if (rest.length === 0) throw new UsageError("No netns name specified", 1);
     if (rest.length === 1) throw new UsageError("No command specified", 255);
     return context.exec(rest.slice(1), namedNetns(context, rest[0]));
   }
@@ -79,16 +80,15 @@ export function ipNetns(
 /** Gives a namespace the id under which this one knows it; `auto`: the lowest free one (RTM_NEWNSID). */
 function setId(words: readonly string[], context: ToolContext): ToolOutput {
   const name = nameOf(words);
-  if (words.length === 1) throw new UsageError("No nsid specified", 255);
+  if (words.length === 1) throw new UsageError("No nsid specified", 1);
   const [, text] = words;
-  if (text !== "auto" && !/^\d+$/.test(text))
-    throw new UsageError(`Error: argument "${text}" is wrong: Invalid "netnsid" value`, 255);
+  if (text !== "auto" && !/^\d+$/.test(text)) throw invarg('Invalid "netnsid" value', text);
   netnsSetId(context.ns, namedNetns(context, name), text === "auto" ? null : Number(text));
   return ipOutput("");
 }
 
 function nameOf(words: readonly string[]): string {
-  if (words.length === 0) throw new UsageError("No netns name specified", 255);
+  if (words.length === 0) throw new UsageError("No netns name specified", 1);
   return words[0];
 }
 

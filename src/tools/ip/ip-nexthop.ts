@@ -8,7 +8,7 @@ import { formatIp4 } from "../../wire/address.ts";
 import type { ToolContext, ToolOutput } from "../tool.ts";
 import { type IpOptions, ipOutput } from "./ip-options.ts";
 import { toJson } from "./link-format.ts";
-import { deviceNamed, ip4Word, isCommand, numberWord, PROTOCOLS, SCOPES, Words } from "./words.ts";
+import { deviceNamed, invarg, ip4Word, isCommand, numberWord, PROTOCOLS, SCOPES, Words } from "./words.ts";
 
 /** `ip nexthop ARGV`. */
 export function ipNexthop(argv: readonly string[], options: IpOptions, { ns }: ToolContext): ToolOutput {
@@ -62,8 +62,7 @@ function parseSpec(argv: readonly string[], ns: NetNs): NexthopSpec {
 }
 
 function namedDevice(name: string, ns: NetNs): NetDevice {
-  if (ns.device(name) === undefined)
-    throw new UsageError(`Error: argument "${name}" is wrong: Device does not exist\n`, 255);
+  if (ns.device(name) === undefined) throw invarg("Device does not exist\n", name);
   return deviceNamed(ns, name);
 }
 
@@ -73,7 +72,7 @@ function parseGroup(text: string): readonly NexthopMember[] {
     const [id, weight = "1"] = one.split(",");
     const parsed = { id: Number(id), weight: Number(weight) };
     const valid = Number.isInteger(parsed.id) && parsed.weight >= 1 && parsed.weight <= 256;
-    if (!valid) throw new UsageError(`Error: argument "${text}" is wrong: "group" value is invalid\n`, 255);
+    if (!valid) throw invarg('"group" value is invalid\n', text);
     return parsed;
   });
 }

@@ -25,6 +25,7 @@ import { parseNexthops } from "./route-nexthop.ts";
 import { ipProtoWord } from "./rule-words.ts";
 import {
   deviceNamed,
+  invarg,
   ip4Word,
   isCommand,
   numberWord,
@@ -140,10 +141,10 @@ function takeQueryWord(query: QueryDraft, word: string, words: Words, ns: NetNs)
   if (word === "from") query.saddr = prefixWord(words.next(), "inet").addr;
   else if (word === "oif" || word === "dev") query.oif = deviceNamed(ns, words.next()).ifindex;
   else if (word === "iif") query.iif = deviceNamed(ns, words.next());
-  else if (word === "mark") query.mark = numberWord(words.next(), 'Invalid "mark" value') | 0;
+  else if (word === "mark") query.mark = numberWord(words.next(), "invalid mark value") | 0;
   else if (word === "tos" || word === "dsfield")
     query.tos = numberWord(words.next(), "TOS value is invalid\n");
-  else if (word === "uid") query.uid = numberWord(words.next(), "invalid UID");
+  else if (word === "uid") query.uid = numberWord(words.next(), "invalid UID\n");
   else if (word === "ipproto") query.proto = ipProtoWord(words.next());
   else if (word === "sport") query.sport = portWord(words.next(), "sport");
   else if (word === "dport") query.dport = portWord(words.next(), "dport");
@@ -154,8 +155,7 @@ function takeQueryWord(query: QueryDraft, word: string, words: Words, ns: NetNs)
 /** A port of `ip route get`. */
 function portWord(text: string, what: string): number {
   const port = Number(text);
-  if (!/^\d+$/.test(text) || port > 0xffff)
-    throw new UsageError(`Error: argument "${text}" is wrong: invalid ${what}\n`, 255);
+  if (!/^\d+$/.test(text) || port > 0xffff) throw invarg(`invalid ${what}\n`, text);
   return port;
 }
 
@@ -210,18 +210,18 @@ function takeOption(draft: Draft, word: string, words: Words, ns: NetNs): boolea
   } else if (word === "dev" || word === "oif") draft.dev = deviceNamed(ns, words.next());
   else if (word === "src") draft.prefSrc = ip4Word(words.next());
   else if (["metric", "priority", "preference"].includes(word)) {
-    draft.metric = numberWord(words.next(), '"metric" value is invalid');
+    draft.metric = numberWord(words.next(), '"metric" value is invalid\n');
   } else if (word === "table") draft.table = TABLES.parse(words.next());
   else if (word === "proto" || word === "protocol") draft.protocol = PROTOCOLS.parse(words.next());
   else if (word === "scope") draft.scope = SCOPES.parse(words.next());
   else if (word === "tos" || word === "dsfield")
-    draft.tos = numberWord(words.next(), '"tos" value is invalid');
+    draft.tos = numberWord(words.next(), '"tos" value is invalid\n');
   else if (word === "onlink") draft.onlink = true;
   else if (word === "mtu") {
     const next = words.next();
     draft.mtuLocked = next === "lock";
-    draft.mtu = numberWord(draft.mtuLocked ? words.next() : next, '"mtu" value is invalid');
-  } else if (word === "nhid") draft.nhId = numberWord(words.next(), '"id" value is invalid');
+    draft.mtu = numberWord(draft.mtuLocked ? words.next() : next, '"mtu" value is invalid\n');
+  } else if (word === "nhid") draft.nhId = numberWord(words.next(), '"id" value is invalid\n');
   else if (word === "nexthop") {
     draft.paths = parseNexthops(words, ns);
   } else if (word === "congctl") congestionControl(words);

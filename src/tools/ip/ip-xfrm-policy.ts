@@ -13,8 +13,8 @@ import { NotModelledError, UsageError } from "../../util/errors.ts";
 import type { ToolContext, ToolOutput } from "../tool.ts";
 import { type IpOptions, ipOutput } from "./ip-options.ts";
 import { DIRECTIONS, policyText } from "./ip-xfrm-format.ts";
-import { isSelector, takeMark, takeSelector, takeTmpl, wrong } from "./ip-xfrm-words.ts";
-import { isCommand, numberWord, Words } from "./words.ts";
+import { isSelector, takeMark, takeSelector, takeTmpl } from "./ip-xfrm-words.ts";
+import { invarg, isCommand, numberWord, Words } from "./words.ts";
 
 type Draft = { -readonly [K in keyof XfrmPolicySpec]?: XfrmPolicySpec[K] };
 
@@ -60,7 +60,7 @@ function count(options: IpOptions, { ns }: ToolContext): ToolOutput {
 
 function takeDir(word: string): XfrmDir {
   const found = DIRECTIONS.find(([name]) => name === word);
-  if (found === undefined) throw wrong(word, '"DIR" is invalid');
+  if (found === undefined) throw invarg('"DIR" is invalid', word);
   return found[1];
 }
 
@@ -68,7 +68,7 @@ function parsePolicy(words: Words, context: ToolContext): XfrmPolicySpec {
   const draft: Draft = {};
   while (!words.done) {
     if (isSelector(words.peek())) {
-      if (draft.sel !== undefined) throw wrong(words.peek(), "unknown");
+      if (draft.sel !== undefined) throw invarg("unknown", words.peek());
       draft.sel = takeSelector(words, context.ns);
     } else takePolicyWord(draft, words.next(), words);
   }
@@ -80,10 +80,10 @@ function parsePolicy(words: Words, context: ToolContext): XfrmPolicySpec {
 function takePolicyWord(draft: Draft, word: string, words: Words): void {
   if (word === "dir") draft.dir = takeDir(words.next());
   else if (word === "mark") draft.mark = takeMark(words);
-  else if (word === "priority") draft.priority = numberWord(words.next(), '"PRIORITY" is invalid');
+  else if (word === "priority") draft.priority = numberWord(words.next(), "PRIORITY value is invalid");
   else if (word === "action") {
     const action = words.next();
-    if (action !== "allow" && action !== "block") throw wrong(action, '"action" value is invalid');
+    if (action !== "allow" && action !== "block") throw invarg('"action" value is invalid', action);
     draft.action = action;
   } else if (word === "ptype") {
     const type = words.next();
@@ -93,7 +93,7 @@ function takePolicyWord(draft: Draft, word: string, words: Words): void {
     draft.tmpl = takeTmpl(words);
   } else if (["ctx", "index", "flag", "limit", "if_id", "offload"].includes(word))
     throw new NotModelledError(`ip xfrm policy: ${word}`);
-  else throw wrong(word, "unknown");
+  else throw invarg("unknown", word);
 }
 
 function parsePolicyId(words: Words, context: ToolContext): XfrmPolicyId {

@@ -13,8 +13,8 @@ import { NotModelledError, UsageError } from "../../util/errors.ts";
 import type { ToolContext, ToolOutput } from "../tool.ts";
 import { type IpOptions, ipOutput } from "./ip-options.ts";
 import { STATE_FLAGS, stateText } from "./ip-xfrm-format.ts";
-import { type IdWords, isId, takeId, takeMark, takeMode, takeSelector, wrong } from "./ip-xfrm-words.ts";
-import { isCommand, numberWord, Words } from "./words.ts";
+import { type IdWords, isId, takeId, takeMark, takeMode, takeSelector } from "./ip-xfrm-words.ts";
+import { invarg, isCommand, numberWord, Words } from "./words.ts";
 
 type Draft = { -readonly [K in keyof XfrmStateSpec]?: XfrmStateSpec[K] };
 
@@ -56,7 +56,7 @@ function count(states: number, options: IpOptions): ToolOutput {
 
 function flush(words: Words, context: ToolContext): void {
   takeId(words);
-  if (!words.done) throw wrong(words.peek(), "unknown");
+  if (!words.done) throw invarg("unknown", words.peek());
   xfrmStateFlush(context.ns);
 }
 
@@ -65,7 +65,7 @@ function parseState(words: Words, context: ToolContext): XfrmStateSpec {
   let id: IdWords | null = null;
   while (!words.done) {
     if (isId(words.peek())) {
-      if (id !== null) throw wrong(words.peek(), "unknown");
+      if (id !== null) throw invarg("unknown", words.peek());
       id = takeId(words);
     } else takeStateWord(draft, words.next(), words, context);
   }
@@ -83,7 +83,7 @@ function parseState(words: Words, context: ToolContext): XfrmStateSpec {
 function takeStateWord(draft: Draft, word: string, words: Words, context: ToolContext): void {
   if (word === "mode") takeMode(words.next());
   else if (word === "mark") draft.mark = takeMark(words);
-  else if (word === "reqid") draft.reqid = numberWord(words.next(), '"REQID" is invalid') | 0;
+  else if (word === "reqid") draft.reqid = numberWord(words.next(), "REQID value is invalid") | 0;
   else if (word === "seq") draft.seq = numberWord(words.next(), "SEQ value is invalid");
   else if (word === "replay-window") {
     draft.replayWindow = numberWord(words.next(), 'value after "replay-window" is invalid');
@@ -94,7 +94,7 @@ function takeStateWord(draft: Draft, word: string, words: Words, context: ToolCo
   else if (ALGO_TYPES.includes(word)) throw new NotModelledError(`ip xfrm state: ${word}`);
   else if (/^(replay-|extra-flag|encap|coa|ctx|offload|output-mark|if_id|tfcpad)/.test(word))
     throw new NotModelledError(`ip xfrm state: ${word}`);
-  else throw wrong(word, "unknown");
+  else throw invarg("unknown", word);
 }
 
 function takeFlags(words: Words): number {
@@ -114,7 +114,7 @@ function takeLimit(limits: XfrmLimits, words: Words): XfrmLimits {
   const name = LIMITS[word];
   if (name === undefined) {
     if (word.startsWith("time-")) throw new NotModelledError(`xfrm limit ${word}`);
-    throw wrong(word, '"LIMIT" is invalid');
+    throw invarg('"LIMIT" is invalid', word);
   }
   return { ...limits, [name]: numberWord(words.next(), `"${word}" value is invalid`) };
 }
@@ -129,7 +129,7 @@ function takeAead(draft: Draft, words: Words): void {
 
 function hexKey(text: string): Uint8Array {
   const digits = text.length % 2 === 0 ? text.slice(2) : `0${text.slice(2)}`;
-  if (!/^[0-9a-fA-F]*$/.test(digits)) throw wrong(text, "ALGO-KEYMAT value is invalid");
+  if (!/^[0-9a-fA-F]*$/.test(digits)) throw invarg("ALGO-KEYMAT value is invalid", text);
   return Uint8Array.from({ length: digits.length / 2 }, (_, i) =>
     Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16),
   );
@@ -147,7 +147,7 @@ function parseId(words: Words): { daddr: number; spi: number; mark: number } {
     const given = takeMark(words);
     mark = given.value & given.mask;
   }
-  if (!words.done) throw wrong(words.peek(), "unknown");
+  if (!words.done) throw invarg("unknown", words.peek());
   return { daddr, spi, mark };
 }
 
@@ -162,7 +162,7 @@ function parseFilter(words: Words): (x: XfrmState) => boolean {
     }
     const word = words.next();
     if (word === "mode") takeMode(words.next());
-    else if (word === "reqid") reqid = numberWord(words.next(), '"REQID" is invalid') | 0;
+    else if (word === "reqid") reqid = numberWord(words.next(), "REQID value is invalid") | 0;
     else throw new NotModelledError(`ip xfrm state list ${word}`);
   }
   return ({ spec }) =>

@@ -5,12 +5,7 @@ import { ANY_SELECTOR, type XfrmMark, type XfrmSelector } from "../../net/xfrm/x
 import { NotModelledError, UsageError } from "../../util/errors.ts";
 import { IPPROTO_ICMP, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from "../../wire/ipv4.ts";
 import { UPPER_PROTOCOLS } from "./ip-xfrm-format.ts";
-import { isCommand, numberWord, prefixWord, type Words } from "./words.ts";
-
-/** A word that does not fit. */
-export function wrong(word: string, why: string): UsageError {
-  return new UsageError(`Error: argument "${word}" is wrong: ${why}`, 255);
-}
+import { invarg, isCommand, numberWord, prefixWord, type Words } from "./words.ts";
 
 /** `src ADDR dst ADDR proto esp spi SPI`, each at most once and none needed; undefined: not said. */
 export interface IdWords {
@@ -29,7 +24,7 @@ export function takeId(words: Words): IdWords {
     const value = words.next();
     if (word === "src") id.saddr = prefixWord(value).addr;
     else if (word === "dst") id.daddr = prefixWord(value).addr;
-    else if (word === "spi") id.spi = numberWord(value, '"SPI" is invalid') | 0;
+    else if (word === "spi") id.spi = numberWord(value, "SPI value is invalid") | 0;
     else takeProto(value);
   }
   return id;
@@ -42,14 +37,14 @@ export function isId(word: string): boolean {
 function takeProto(word: string): void {
   if (["ah", "comp", "route2", "hao", "ipsec-any"].includes(word))
     throw new NotModelledError(`xfrm proto ${word}`);
-  if (word !== "esp") throw wrong(word, '"XFRM-PROTO" is invalid');
+  if (word !== "esp") throw invarg('"XFRM-PROTO" is invalid', word);
 }
 
 /** The value of `mode`. */
 export function takeMode(word: string): void {
   if (isCommand(word, "transport")) return;
   if (isCommand(word, "tunnel", "ro", "in_trigger", "beet")) throw new NotModelledError(`xfrm mode ${word}`);
-  throw wrong(word, "MODE value is invalid");
+  throw invarg("MODE value is invalid", word);
 }
 
 /** The value of `mark`, with its mask. */
@@ -99,7 +94,7 @@ function takePrefix(sel: SelectorDraft, word: string, value: string): void {
 function takeDevice(name: string, ns: NetNs): number {
   if (name === "none") return 0;
   const dev = ns.device(name);
-  if (dev === undefined) throw wrong(name, '"DEV" is invalid');
+  if (dev === undefined) throw invarg('"DEV" is invalid', name);
   return dev.ifindex;
 }
 
@@ -135,9 +130,9 @@ export function takeTmpl(words: Words): XfrmTmpl {
     words.next();
     const value = words.next();
     if (word === "mode") takeMode(value);
-    else if (word === "reqid") reqid = numberWord(value, '"REQID" is invalid') | 0;
+    else if (word === "reqid") reqid = numberWord(value, "REQID value is invalid") | 0;
     else if (value === "required" || value === "use") optional = value === "use";
-    else throw wrong(value, "LEVEL value is invalid");
+    else throw invarg("LEVEL value is invalid", value);
   }
   return { saddr: id?.saddr ?? 0, daddr: id?.daddr ?? 0, spi: id?.spi ?? 0, reqid, optional };
 }

@@ -1,6 +1,7 @@
 /** `ip [OPTIONS] OBJECT ...` (iproute2 6.1 ip/ip.c): the options, the object by its name or the beginning of it. */
 import type { Co } from "../../host/process.ts";
 import { NotModelledError, SysError, strerror, UsageError } from "../../util/errors.ts";
+import { usageOutput } from "../run-tool.ts";
 import { contextIn, type Tool, type ToolContext, type ToolOutput } from "../tool.ts";
 import { runBatch } from "./batch.ts";
 import { ipAddr } from "./ip-addr.ts";
@@ -13,6 +14,7 @@ import { ipRoute } from "./ip-route.ts";
 import { ipRule } from "./ip-rule.ts";
 import { ipTunnel } from "./ip-tunnel.ts";
 import { ipXfrm } from "./ip-xfrm.ts";
+import { invarg } from "./words.ts";
 
 type Handler = (
   argv: readonly string[],
@@ -104,7 +106,7 @@ function familyNamed(name: string): IpOptions["family"] {
   if (name === "inet") return 4;
   if (name === "inet6") return 6;
   if (["link", "mpls", "bridge"].includes(name)) throw new NotModelledError(`ip -f ${name}`);
-  throw new UsageError(`Error: argument "${name}" is wrong: invalid protocol family`, 255);
+  throw invarg("invalid protocol family", name);
 }
 
 function is(word: string, name: string, shortest: number): boolean {
@@ -131,8 +133,7 @@ function run(args: IpArgs, context: ToolContext): ToolOutput | Co<ToolOutput> {
     try {
       return runObject(object, argv, args.options, inside) as ToolOutput;
     } catch (error) {
-      if (error instanceof UsageError)
-        return { stdout: "", stderr: `${error.message}\n`, status: error.status };
+      if (error instanceof UsageError) return usageOutput(error);
       const output = failure(error as Error);
       if (output === null) throw error;
       return output;

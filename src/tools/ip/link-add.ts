@@ -8,7 +8,7 @@ import { parseIp4, parseMac } from "../../wire/address.ts";
 import type { ToolContext } from "../tool.ts";
 import { ipTunnelSettings, ipTunnelWords } from "./link-iptnl.ts";
 import { vlanWords } from "./link-vlan.ts";
-import { deviceNamed } from "./words.ts";
+import { deviceNamed, invarg } from "./words.ts";
 
 /** Walks over words; a missing one is iproute2's complaint. */
 export class Words {
@@ -38,8 +38,7 @@ export function macWord(text: string): MacSpec {
 /** A number in the given range; iproute2's words else. */
 export function numberWord(text: string, what: string, max: number): number {
   const value = Number(text);
-  if (text === "" || !Number.isInteger(value) || value < 0 || value > max)
-    throw new UsageError(`Error: argument "${text}" is wrong: ${what}`, 255);
+  if (text === "" || !Number.isInteger(value) || value < 0 || value > max) throw invarg(what, text);
   return value;
 }
 
@@ -119,7 +118,7 @@ export function netnsWord(text: string, context: ToolContext): NetNs {
     return machine.netns(text);
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
-    throw new UsageError(`Error: argument "${text}" is wrong: Invalid "netns" value\n`, 255);
+    throw invarg('Invalid "netns" value\n', text);
   }
 }
 
@@ -215,11 +214,7 @@ function vxlanValue(word: string, words: Words, draft: Draft, context: ToolConte
   } else if (word === "df") {
     const value = words.next();
     const df = ["unset", "set", "inherit"].indexOf(value);
-    if (df < 0)
-      throw new UsageError(
-        `Error: argument "${value}" is wrong: DF must be 'unset', 'set' or 'inherit'`,
-        255,
-      );
+    if (df < 0) throw invarg("DF must be 'unset', 'set' or 'inherit'", value);
     draft.df = df;
   } else if (word === "ageing") {
     const text = words.next();

@@ -5,7 +5,7 @@ import { formatIp4 } from "../../wire/address.ts";
 import { IPPROTO_IPIP } from "../../wire/ipv4.ts";
 import type { ToolContext } from "../tool.ts";
 import type { Field } from "./link-detail.ts";
-import { deviceNamed, ip4Word } from "./words.ts";
+import { deviceNamed, invarg, ip4Word } from "./words.ts";
 
 export type IpTunnelWords = { -readonly [K in keyof IpTunnelParms]?: IpTunnelParms[K] };
 
@@ -55,8 +55,7 @@ function endWord(text: string): number {
 function byteWord(text: string, what: string, inherit: number): number {
   if (text === "inherit") return inherit;
   const hex = what === "TOS" && /^[0-9a-f]{1,2}$/i.test(text) ? Number.parseInt(text, 16) : Number(text);
-  if (text === "" || !Number.isInteger(hex) || hex < 0 || hex > 255)
-    throw new UsageError(`Error: argument "${text}" is wrong: invalid ${what}\n`, 255);
+  if (text === "" || !Number.isInteger(hex) || hex < 0 || hex > 255) throw invarg(`invalid ${what}\n`, text);
   return hex;
 }
 

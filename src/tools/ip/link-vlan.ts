@@ -3,6 +3,7 @@ import type { VlanParms, vlanDevOf } from "../../net/drivers/vlan-dev.ts";
 import { NotModelledError, UsageError } from "../../util/errors.ts";
 import { ETH_P_8021AD, ETH_P_8021Q } from "../../wire/ethernet.ts";
 import type { Field } from "./link-detail.ts";
+import { invarg } from "./words.ts";
 
 const PROTOCOLS: Readonly<Record<string, number>> = { "802.1q": ETH_P_8021Q, "802.1ad": ETH_P_8021AD };
 /** Flags and what they are at first. */
@@ -35,15 +36,13 @@ export function vlanWords(words: WordSource): VlanParms {
 
 function vlanId(text: string): number {
   const id = Number(text);
-  if (text === "" || !Number.isInteger(id) || id < 0 || id > 0xffff)
-    throw new UsageError(`Error: argument "${text}" is wrong: id is invalid\n`, 255);
+  if (text === "" || !Number.isInteger(id) || id < 0 || id > 0xffff) throw invarg("id is invalid", text);
   return id;
 }
 
 function protocolWord(text: string): number {
   const protocol = PROTOCOLS[text.toLowerCase()];
-  if (protocol === undefined)
-    throw new UsageError(`Error: argument "${text}" is wrong: protocol is invalid\n`, 255);
+  if (protocol === undefined) throw invarg("protocol is invalid", text);
   return protocol;
 }
 

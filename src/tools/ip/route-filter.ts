@@ -58,8 +58,9 @@ function takeWord(filter: RouteFilter, word: string, words: Words, ns: NetNs): v
   if (isCommand(word, "table")) takeTable(filter, words.next());
   else if (word === "cache" || word === "cloned") filter.cache = true;
   else if (word === "dev" || word === "oif") filter.dev = deviceNamed(ns, words.next());
-  else if (isCommand(word, "protocol")) filter.protocol = PROTOCOLS.parse(words.next());
-  else if (isCommand(word, "scope")) filter.scope = SCOPES.parse(words.next());
+  else if (isCommand(word, "protocol"))
+    filter.protocol = PROTOCOLS.parse(words.next(), 'invalid "protocol"\n');
+  else if (isCommand(word, "scope")) filter.scope = SCOPES.parse(words.next(), 'invalid "scope"\n');
   else if (word === "type") filter.type = ROUTE_TYPES.parse(words.next());
   else if (word === "via") filter.via = ip4Word(words.next());
   else if (word === "src") filter.src = ip4Word(words.next());
@@ -74,7 +75,7 @@ function takeWord(filter: RouteFilter, word: string, words: Words, ns: NetNs): v
 
 function takeTable(filter: RouteFilter, word: string): void {
   if (word === "cache") filter.cache = true;
-  else filter.table = word === "all" ? 0 : TABLES.parse(word);
+  else filter.table = word === "all" ? 0 : TABLES.parse(word, "table id value is invalid\n");
 }
 
 function within(inner: Prefix, outer: Prefix): boolean {

@@ -5,7 +5,7 @@ import type { FibPathRequest } from "../../net/ipv4/fib-semantics.ts";
 import { isOut } from "../../net/ipv4/fib-table.ts";
 import { NotModelledError, UsageError } from "../../util/errors.ts";
 import { formatIp4 } from "../../wire/address.ts";
-import { deviceNamed, ip4Word, type Words } from "./words.ts";
+import { deviceNamed, invarg, ip4Word, type Words } from "./words.ts";
 
 const MAX_WEIGHT = 256;
 const OTHER_WORDS: ReadonlySet<string> = new Set(["realms", "encap", "via6", "as"]);
@@ -53,8 +53,7 @@ function namedDevice(name: string, ns: NetNs): FibPathRequest["dev"] {
 
 function weightWord(text: string): number {
   const weight = Number(text);
-  if (!/^\d+$/.test(text) || weight < 1 || weight > MAX_WEIGHT)
-    throw new UsageError(`Error: argument "${text}" is wrong: "weight" is invalid\n`, 255);
+  if (!/^\d+$/.test(text) || weight < 1 || weight > MAX_WEIGHT) throw invarg('"weight" is invalid\n', text);
   return weight;
 }
 

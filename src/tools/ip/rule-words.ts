@@ -2,9 +2,9 @@
 import type { RuleSpec } from "../../net/ctl/rule.ts";
 import type { FibRule, FibRuleAction } from "../../net/ipv4/fib-rules.ts";
 import { protocolNumber } from "../../net/netfilter/words/names.ts";
-import { NotModelledError, UsageError } from "../../util/errors.ts";
+import { NotModelledError } from "../../util/errors.ts";
 import { prefixToMask } from "../../wire/address.ts";
-import { numberWord, PROTOCOLS, prefixWord, ROUTE_TYPES, TABLES, Words } from "./words.ts";
+import { invarg, numberWord, PROTOCOLS, prefixWord, ROUTE_TYPES, TABLES, Words } from "./words.ts";
 
 type Draft = { -readonly [K in keyof RuleSpec]: RuleSpec[K] };
 
@@ -24,13 +24,13 @@ function takeWord(draft: Draft, word: string, words: Words): void {
   if (takeSelector(draft, word, words)) return;
   if (word === "goto") {
     const text = words.next();
-    if (!/^\d+$/.test(text))
-      throw new UsageError(`Error: argument "${text}" is wrong: invalid target\n`, 255);
+    if (!/^\d+$/.test(text)) throw invarg("invalid target\n", text);
     draft.action = "goto";
     draft.target = Number(text);
-  } else if (word === "table" || word === "lookup") draft.table = TABLES.parse(words.next());
+  } else if (word === "table" || word === "lookup")
+    draft.table = TABLES.parse(words.next(), "invalid table ID\n");
   else if (word === "suppress_prefixlength" || word === "sup_pl") {
-    draft.suppressPrefixLen = numberWord(words.next(), "suppress_prefixlength value is invalid");
+    draft.suppressPrefixLen = numberWord(words.next(), "suppress_prefixlength value is invalid\n");
   } else if (word === "protocol" || word === "proto") draft.protocol = PROTOCOLS.parse(words.next());
   else takeAction(draft, word === "type" ? words.next() : word);
 }
@@ -39,7 +39,7 @@ function takeAction(draft: Draft, word: string): void {
   const action = ACTIONS.find((one) => one === word);
   if (action !== undefined) draft.action = action;
   else if (OTHER_WORDS.has(word) || ROUTE_TYPES.has(word)) throw new NotModelledError(`ip rule: ${word}`);
-  else throw new UsageError(`Error: argument "${word}" is wrong: Failed to parse rule type`, 255);
+  else throw invarg("Failed to parse rule type", word);
 }
 
 /** What a packet must be like, and the priority. */
@@ -47,9 +47,10 @@ function takeSelector(draft: Draft, word: string, words: Words): boolean {
   if (word === "not") draft.invert = true;
   else if (word === "from" || word === "to") takePrefix(draft, word, words.next());
   else if (["priority", "preference", "order", "pref", "prio"].includes(word)) {
-    draft.priority = numberWord(words.next(), "preference value is invalid");
+    draft.priority = numberWord(words.next(), "preference value is invalid\n");
   } else if (word === "fwmark") takeMark(draft, words.next());
-  else if (word === "tos" || word === "dsfield") draft.tos = numberWord(words.next(), "TOS value is invalid");
+  else if (word === "tos" || word === "dsfield")
+    draft.tos = numberWord(words.next(), "TOS value is invalid\n");
   else if (word === "iif" || word === "dev") draft.iif = words.next();
   else if (word === "oif") draft.oif = words.next();
   else if (word === "ipproto") draft.ipProto = ipProtoWord(words.next());
@@ -62,22 +63,20 @@ function takeSelector(draft: Draft, word: string, words: Words): boolean {
 
 function uidRange(text: string): [number, number] {
   const found = /^(\d+)-(\d+)$/.exec(text);
-  if (found === null) throw new UsageError(`Error: argument "${text}" is wrong: invalid UID range\n`, 255);
+  if (found === null) throw invarg("invalid UID range\n", text);
   return [Number(found[1]), Number(found[2])];
 }
 
 export function ipProtoWord(text: string): number {
   const proto = /^\d+$/.test(text) ? Number(text) : protocolNumber(text);
-  if (proto === null || proto > 255)
-    throw new UsageError(`Error: argument "${text}" is wrong: Invalid "ipproto" value\n`, 255);
+  if (proto === null || proto > 255) throw invarg('Invalid "ipproto" value\n', text);
   return proto;
 }
 
 /** Read as sscanf reads two numbers of 16 bits. */
 function portRange(text: string, what: string): [number, number] {
   const found = /^(\d+)(?:-(\d+))?/.exec(text);
-  if (found === null)
-    throw new UsageError(`Error: argument "${text}" is wrong: invalid ${what} range\n`, 255);
+  if (found === null) throw invarg(`invalid ${what} range\n`, text);
   const low = Number(found[1]) & 0xffff;
   return [low, found[2] === undefined ? low : Number(found[2]) & 0xffff];
 }
@@ -95,8 +94,8 @@ function takePrefix(draft: Draft, word: string, text: string): void {
 
 function takeMark(draft: Draft, text: string): void {
   const [mark, mask] = text.split("/");
-  draft.fwmark = numberWord(mark, "fwmark value is invalid") | 0;
-  draft.fwmask = mask === undefined ? -1 : numberWord(mask, "fwmask value is invalid") | 0;
+  draft.fwmark = numberWord(mark, "fwmark value is invalid\n") | 0;
+  draft.fwmask = mask === undefined ? -1 : numberWord(mask, "fwmask value is invalid\n") | 0;
 }
 
 /** Whether a listing that asks for `wanted` shows the rule: prefixes within, all else equal (filter_nlmsg). */

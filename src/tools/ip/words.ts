@@ -76,11 +76,16 @@ export function prefixWord(text: string, kind = "any valid"): Prefix {
   return { addr, len };
 }
 
+/** A bad word (invarg): texts that end a line of their own leave an empty one behind. */
+export function invarg(what: string, text: string): UsageError {
+  return new UsageError(`Error: argument "${text}" is wrong: ${what}\n`, 255);
+}
+
 /** A number, decimal or 0x. */
 export function numberWord(text: string, what: string): number {
   const number = text === "" ? Number.NaN : Number(text);
   if (!Number.isInteger(number) || number < 0 || number > 0xffffffff) {
-    throw new UsageError(`Error: argument "${text}" is wrong: ${what}`, 255);
+    throw invarg(what, text);
   }
   return number;
 }
@@ -102,8 +107,8 @@ export class NameTable {
     return this.byNumber.get(number) ?? String(number);
   }
 
-  parse(word: string): number {
-    return this.byName.get(word) ?? numberWord(word, this.what);
+  parse(word: string, what = this.what): number {
+    return this.byName.get(word) ?? numberWord(word, what);
   }
 
   has(word: string): boolean {
@@ -111,14 +116,14 @@ export class NameTable {
   }
 }
 
-export const TABLES = new NameTable('"table" value is invalid', {
+export const TABLES = new NameTable('"table" value is invalid\n', {
   default: 253,
   main: 254,
   local: 255,
   unspec: 0,
 });
 
-export const SCOPES = new NameTable("invalid scope", {
+export const SCOPES = new NameTable('invalid "scope" value\n', {
   universe: 0,
   global: 0,
   site: 200,
@@ -127,7 +132,7 @@ export const SCOPES = new NameTable("invalid scope", {
   nowhere: 255,
 });
 
-export const PROTOCOLS = new NameTable("invalid protocol", {
+export const PROTOCOLS = new NameTable('"protocol" value is invalid\n', {
   unspec: 0,
   redirect: 1,
   kernel: 2,

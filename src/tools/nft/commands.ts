@@ -19,7 +19,7 @@ import {
 } from "./command.ts";
 import { HOOK_NAMES, PRIORITIES } from "./list.ts";
 import { type ReadRule, readRule } from "./rule-words.ts";
-import { checkUse } from "./set-use.ts";
+import { checkUse, withNatFamily } from "./set-use.ts";
 import { type ReadSet, readElements, readSetBlock } from "./set-words.ts";
 import { Cursor, NftTextError, span, type Token, tokenize } from "./tokens.ts";
 
@@ -85,7 +85,7 @@ export class CommandParser {
 
   private push(verb: Verb, what: What, first: Token, given: Given): void {
     const { at, ...rest } = given;
-    const command = at?.command ?? span(first, this.cursor.last);
+    const command = at?.command ?? span(first, this.cursor.token);
     this.commands.push({
       verb,
       what,
@@ -307,14 +307,23 @@ export class CommandParser {
   }
 
   private pushRule(verb: Verb, first: Token, given: Given & { ref: NftTableRef; rule: ReadRule }): void {
-    for (const use of given.rule.uses) checkUse(use, this.specOf(given.ref, use.name));
-    this.push(verb, "rule", first, given);
+    const specOf = (name: string) => this.specOf(given.ref, name);
+    for (const use of given.rule.uses) checkUse(use, specOf(use.name));
+    const statements = given.rule.statements.map((one) => withNatFamily(one, specOf));
+    this.push(verb, "rule", first, { ...given, rule: { ...given.rule, statements } });
   }
 
   /** Of a set that this text makes, or that is there. */
   private specOf(ref: NftTableRef, name: string): NftSetSpec | undefined {
     const made = this.sets.get(`${ref.family} ${ref.table} ${name}`);
     return made ?? nftOf(this.ns).find(ref.family, ref.table)?.set(name)?.spec;
+  }
+
+  /** A table that this text makes, or that is there. */
+  private isThere({ family, table }: NftTableRef): boolean {
+    const isIt = ({ what, ref }: NftCommand) =>
+      what === "table" && ref.family === family && ref.table === table;
+    return nftOf(this.ns).find(family, table) !== undefined || this.commands.some(isIt);
   }
 
   private setBlock(ref: NftTableRef, name: Token, isMap: boolean): ReadSet {
@@ -356,7 +365,9 @@ export class CommandParser {
     const { ref, table } = this.tableName();
     const name = this.cursor.name();
     const spec = this.specOf(ref, name.text);
-    if (spec === undefined) throw new NftTextError("No such file or directory", name);
+    if (spec === undefined)
+      throw new NftTextError("No such file or directory", this.isThere(ref) ? name : table);
+    if (!this.cursor.is("{")) this.cursor.unexpected("'{' or '$'");
     const { elements, places } = readElements(this.ns, this.cursor, spec);
     this.push(verb, "element", first, {
       ref,

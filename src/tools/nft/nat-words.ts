@@ -62,7 +62,8 @@ export function readNat(
     else if (cursor.take(":")) ports = readPorts(cursor);
   }
   if (translates && addr === null && map === null && ports === null) cursor.unexpected();
-  if (ports !== null && context.transport === null)
+  const byMap = map?.keys.some(({ proto }) => proto === "tcp" || proto === "udp") === true;
+  if (ports !== null && context.transport === null && !byMap)
     throw new NftTextError(
       "transport protocol mapping is only valid after transport protocol match",
       ports.place,
@@ -101,7 +102,7 @@ function readMap(ns: NetNs, context: Context, cursor: Cursor): NftUse {
   return use;
 }
 
-/** With an address and a port in one, the family is always written. */
+/** With an address and a port in one, the family is always written; of a map with a name that is found later. */
 function hasPort(map: NftUse | null): boolean {
   if (map === null || typeof map.set === "string") return false;
   return map.set.elements.some(({ data }) => data?.kind === "values" && data.values.length > 1);

@@ -28,6 +28,7 @@ import {
   nftFlushSet,
   nftSet,
 } from "../../net/ctl/nft-set.ts";
+import type { NftSet } from "../../net/netfilter/nft/nft-set.ts";
 import type { NftTable } from "../../net/netfilter/nft/nft-table.ts";
 import { NotModelledError, strerror, UsageError } from "../../util/errors.ts";
 import type { Tool, ToolContext, ToolOutput } from "../tool.ts";
@@ -130,10 +131,13 @@ function located(command: NftCommand, work: () => string): string {
 function refusalText({ verb, what }: NftCommand, { code, place }: NftRefusal): string {
   if (place === "overlap") return "interval overlaps with an existing one";
   if (place === "interval") return "element does not exist";
-  if (place === "set" && code === "ENOENT") return strerror(code);
-  const named = place === "table" || place === "chain" || place === "counter";
+  const named = place === "table" || place === "chain" || place === "counter" || place === "set";
+  const isSet = what === "set" || what === "map";
+  const adds = verb === "add" || verb === "insert";
   const asked =
-    verb === "list" || ((verb === "add" || verb === "insert") && (what === "rule" || what === "chain"));
+    verb === "list" ||
+    (adds && (isSet || what === "rule" || what === "chain")) ||
+    (verb === "flush" && isSet);
   return code === "ENOENT" && named && asked ? strerror(code) : `Could not process rule: ${strerror(code)}`;
 }
 
@@ -155,7 +159,7 @@ function execute(options: ListOptions, command: NftCommand): string {
     if (what === "ruleset") nftFlushRuleset(ns, command.family);
     else if (what === "table") nftFlushTable(ns, ref);
     else if (what === "chain") nftFlushChain(ns, ref, name);
-    else nftFlushSet(ns, ref, name);
+    else nftFlushSet(ns, ref, setNamed(ns, command).name);
   } else if (verb === "delete") {
     if (what === "table") nftDeleteTable(ns, ref);
     else if (what === "chain") nftDeleteChain(ns, ref, name);
@@ -212,8 +216,8 @@ function list(options: ListOptions, command: NftCommand): string {
     }
     case "set":
     case "map": {
-      const set = nftSet(ns, ref, name);
-      return tableText(withoutHandle(options), nftTable(ns, ref), setText(options, set));
+      const set = setText(options, setNamed(ns, command));
+      return tableText(withoutHandle(options), nftTable(ns, ref), set);
     }
     case "sets":
     case "maps":
@@ -225,6 +229,13 @@ function list(options: ListOptions, command: NftCommand): string {
     default:
       throw new NotModelledError(`nft list ${what}`);
   }
+}
+
+/** A set is not listed or flushed as a map, nor a map as a set. */
+function setNamed(ns: NetNs, { what, ref, name }: NftCommand): NftSet {
+  const set = nftSet(ns, ref, name);
+  if ((set.spec.data !== null) !== (what === "map")) throw new NftRefusal("ENOENT", "set");
+  return set;
 }
 
 function sets(options: ListOptions, table: NftTable, what: "sets" | "maps"): string {

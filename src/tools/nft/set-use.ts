@@ -1,5 +1,6 @@
 /** Rules of nft(8) that look into a set or a map, their own or one with a name (src/evaluate.c expr_evaluate_map). */
 import type { NetNs } from "../../net/core/net-ns.ts";
+import type { NftStatement } from "../../net/netfilter/nft/nft-rule.ts";
 import type { NftType, Selector } from "../../net/netfilter/nft/nft-selector.ts";
 import { NftSet, type NftSetSpec, type NftUse } from "../../net/netfilter/nft/nft-set.ts";
 import { NotModelledError } from "../../util/errors.ts";
@@ -82,6 +83,16 @@ export function checkUse({ place, keys, keyPlace, data }: NamedUse, spec: NftSet
 /** A map to addresses may have ports behind them where a packet is translated. */
 function fitsNat(asked: NftSetSpec["data"], has: NftSetSpec["data"]): boolean {
   return Array.isArray(asked) && Array.isArray(has) && asked.length > 1 && String(has) === "ipv4_addr";
+}
+
+/** Where a named map has addresses with ports, the family is written. */
+export function withNatFamily(
+  statement: NftStatement,
+  specOf: (name: string) => NftSetSpec | undefined,
+): NftStatement {
+  if (statement.kind !== "nat" || typeof statement.map?.set !== "string") return statement;
+  const data = specOf(statement.map.set)?.data;
+  return Array.isArray(data) && data.length > 1 ? { ...statement, withFamily: true } : statement;
 }
 
 function sameTypes(a: readonly NftType[], b: readonly NftType[]): boolean {

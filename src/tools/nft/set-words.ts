@@ -63,6 +63,8 @@ export function readSetBlock(ns: NetNs, cursor: Cursor, isMap: boolean): ReadSet
       `unqualified type integer specified in ${isMap ? "map" : "set"} definition. Try "typeof expression" instead of "type datatype".`,
       place,
     );
+  if (draft.autoMerge && !draft.flags.has("interval"))
+    throw new NftTextError("auto-merge only works with interval sets", place);
   return { spec: specOf(draft), ...draft.read };
 }
 

@@ -13,8 +13,8 @@ export interface ConntrackEvent {
   /** What the message says besides tuples, status and lifetime: state of the protocol, mark though it is 0. */
   readonly withState: boolean;
   readonly withMark: boolean;
-  /** Done by hand. */
-  readonly byHand: boolean;
+  /** The netlink port of who did it, 0 for a packet. */
+  readonly portid: number;
 }
 
 export type ConntrackListener = (event: ConntrackEvent) => void;
@@ -24,8 +24,8 @@ const TOLD_STATUS = IPS_SEEN_REPLY | IPS_ASSURED;
 /** The listeners of one namespace. */
 export class ConntrackEvents {
   private readonly listeners = new Set<ConntrackListener>();
-  /** Somebody, not a packet, is at work. */
-  byHand = false;
+  /** The netlink port of who is at work, 0: a packet. */
+  portid = 0;
 
   add(listener: ConntrackListener): void {
     this.listeners.add(listener);
@@ -40,19 +40,19 @@ export class ConntrackEvents {
     const cache = conn.ecache!;
     const { protoState, mark } = conn;
     const status = conn.status & TOLD_STATUS;
-    const withState = this.byHand || cache.state !== protoState;
-    const withMark = this.byHand || cache.mark !== mark;
+    const withState = this.portid !== 0 || cache.state !== protoState;
+    const withMark = this.portid !== 0 || cache.mark !== mark;
     const isNew = !cache.told;
     if (!isNew && !withState && !withMark && cache.status === status) return;
     cache.told = true;
     cache.state = protoState;
     cache.status = status;
     cache.mark = mark;
-    this.tell({ type: isNew ? "NEW" : "UPDATE", conn, withState, withMark, byHand: this.byHand });
+    this.tell({ type: isNew ? "NEW" : "UPDATE", conn, withState, withMark, portid: this.portid });
   }
 
   destroyed(conn: Conn): void {
-    this.tell({ type: "DESTROY", conn, withState: true, withMark: false, byHand: this.byHand });
+    this.tell({ type: "DESTROY", conn, withState: true, withMark: false, portid: this.portid });
   }
 
   private tell(event: ConntrackEvent): void {

@@ -43,13 +43,16 @@ export class NftSet {
   readonly name: string;
   readonly handle: number;
   readonly spec: NftSetSpec;
+  /** Most elements, 0 for no limit: as was written, or as many as a constant set begins with. */
+  readonly limit: number;
   elements: readonly NftElement[];
 
-  constructor(name: string, handle: number, spec: NftSetSpec, elements: readonly NftElement[]) {
+  constructor(name: string, handle: number, spec: NftSetSpec, elements: readonly NftElement[], begins = 0) {
     this.name = name;
     this.handle = handle;
     this.spec = spec;
     this.elements = elements;
+    this.limit = spec.constant && !spec.interval && spec.size === 0 ? begins : spec.size;
   }
 }
 
@@ -112,6 +115,8 @@ export class NftIndex {
   private readonly high: Uint32Array;
   /** Numbers of elements from 1, by the hash of their keys; empty when a field has a range. */
   private readonly slots: Int32Array;
+  /** Numbers of elements from 0, in rising order: of one field with ranges, which do not overlap. */
+  private readonly order: Int32Array;
   /** What the elements stand for. */
   readonly kinds: number[] = [];
   readonly chains: (NftChain | null)[] = [];
@@ -133,6 +138,9 @@ export class NftIndex {
       });
     const exact = this.low.every((from, i) => from === this.high[i]);
     this.slots = new Int32Array(exact ? 2 ** Math.ceil(Math.log2(2 * elements.length + 1)) : 0);
+    const sorted = !exact && fields === 1;
+    this.order = Int32Array.from({ length: sorted ? elements.length : 0 }, (_, n) => n);
+    this.order.sort((a, b) => this.low[a] - this.low[b]);
     if (exact) for (let n = 0; n < elements.length; n++) this.slots[this.slotOf(n)] = n + 1;
   }
 
@@ -147,10 +155,25 @@ export class NftIndex {
   /** The number of the element with {@link lookupKey}, -1 for none. */
   find(): number {
     const { slots, fields } = this;
-    if (slots.length === 0) return this.scan();
+    if (slots.length === 0) return fields === 1 ? this.search() : this.scan();
     const mask = slots.length - 1;
     for (let at = hashOf(lookupKey, 0, fields) & mask; slots[at] !== 0; at = (at + 1) & mask)
       if (this.fits(slots[at] - 1)) return slots[at] - 1;
+    return -1;
+  }
+
+  private search(): number {
+    const { order, low, high } = this;
+    const wanted = lookupKey[0];
+    let from = 0;
+    let to = order.length - 1;
+    while (from <= to) {
+      const middle = (from + to) >> 1;
+      const n = order[middle];
+      if (wanted < low[n]) to = middle - 1;
+      else if (wanted > high[n]) from = middle + 1;
+      else return n;
+    }
     return -1;
   }
 

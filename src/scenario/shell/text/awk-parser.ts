@@ -29,7 +29,8 @@ export type Statement =
       readonly body: Statement;
     }
   | { readonly kind: "block"; readonly body: readonly Statement[] }
-  | { readonly kind: "next" | "exit" };
+  | { readonly kind: "next" }
+  | { readonly kind: "exit"; readonly status: Expr | null };
 
 export interface AwkRule {
   readonly when: "begin" | "end" | "line";
@@ -146,7 +147,10 @@ class AwkParser {
       return { kind: "loop", start: null, test, step: null, body: this.statement() };
     }
     if (this.take("next")) return { kind: "next" };
-    if (this.take("exit")) return { kind: "exit" };
+    if (this.take("exit")) {
+      const isBare = ";}\n".includes(this.token.text) || this.token.kind === "end";
+      return { kind: "exit", status: isBare ? null : this.expr() };
+    }
     if (this.token.text === "print" || this.token.text === "printf") return this.print();
     return { kind: "expr", expr: this.expr() };
   }

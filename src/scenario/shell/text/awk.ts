@@ -1,4 +1,5 @@
 /** awk (mawk 1.3.4) on whole texts: runs what `awk-parser.ts` read. */
+import type { ToolOutput } from "../../../tools/tool.ts";
 import { NotModelledError, UsageError } from "../../../util/errors.ts";
 import { type AwkRule, type Expr, parseAwk, type Statement } from "./awk-parser.ts";
 import { formatOnce, unescapeText } from "./printf.ts";
@@ -33,6 +34,8 @@ const numeric = (value: Value) => typeof value === "number" || NUMERIC.test(valu
 
 class Awk {
   out = "";
+  /** What `exit` said last. */
+  status = 0;
   readonly variables = new Map<string, Value>([
     ["FS", " "],
     ["OFS", " "],
@@ -85,8 +88,11 @@ class Awk {
           if (flow !== "on") return flow;
         }
         return "on";
-      default:
-        return statement.kind;
+      case "exit":
+        if (statement.status !== null) this.status = toNumber(this.value(statement.status)) & 0xff;
+        return "exit";
+      case "next":
+        return "next";
     }
   }
 
@@ -277,6 +283,8 @@ class AwkRun {
     const [source, ...files] = options.operands;
     if (source === undefined)
       throw new UsageError("usage: awk [-F fs][-v var=value][prog | -f progfile][file ...]", 2);
+    if (options.values.get("W")?.some((word) => word !== "interactive"))
+      throw new NotModelledError(`awk -W ${lastValue(options, "W")}`);
     this.files = files;
     this.rules = parseAwk(source);
     const separator = lastValue(options, "F");
@@ -301,11 +309,11 @@ class AwkRun {
     this.stage("end");
   }
 
-  /** What it has printed since this was asked last. */
-  printed(): string {
-    const { out } = this.machine;
+  /** What it has printed since this was asked last, and its status. */
+  printed(): ToolOutput {
+    const { out, status } = this.machine;
     this.machine.out = "";
-    return out;
+    return output(out, status);
   }
 
   private stage(when: AwkRule["when"]): Flow {
@@ -323,7 +331,7 @@ export const awk: Utility = (argv, context) => {
   const lines = run.wantsInput ? linesOf(readAll(run.files, context)) : [];
   for (let i = 0; i < lines.length && run.wantsInput; i++) run.line(lines[i]);
   run.end();
-  return output(run.printed());
+  return run.printed();
 };
 
 export const awkStream: StreamUtility = (argv) => {
@@ -333,11 +341,11 @@ export const awkStream: StreamUtility = (argv) => {
     (line, stream) => {
       run.line(line);
       stream.done = !run.wantsInput;
-      return run.printed();
+      return run.printed().stdout;
     },
     () => {
       run.end();
-      return output(run.printed());
+      return run.printed();
     },
   );
 };

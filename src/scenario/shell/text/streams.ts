@@ -71,6 +71,7 @@ export const STREAMS: ReadonlyMap<string, StreamUtility> = new Map<string, Strea
 /** Writes what it has at once, as its words or its nature say; the others keep it in a stdio buffer. */
 export function writesAtOnce(name: string, argv: readonly string[]): boolean {
   if (name === "cat" || name === "tee") return true;
+  if (name.endsWith("awk")) return argv.some((word) => /^(?:-W ?)?interactive$/.test(word));
   if (name === "sed") return argv.some((word) => /^-[a-zA-Z]*u|^--unbuffered$/.test(word));
   return name.endsWith("grep") && argv.includes("--line-buffered");
 }

@@ -29,11 +29,11 @@ const DEPRECATED: Readonly<Record<string, string>> = {
 };
 /** What a service can say here; `depends_on` means nothing to a stack. */
 const SERVICE = words(
-  "image command entrypoint environment hostname deploy ports networks volumes labels stop_grace_period depends_on logging tty stdin_open init read_only",
+  "image command entrypoint environment hostname deploy ports networks volumes labels stop_grace_period depends_on logging tty stdin_open init",
 );
 /** What the schema has besides. */
 const NOT_MODELLED = words(
-  "cap_add cap_drop configs credential_spec dns dns_search env_file extra_hosts healthcheck isolation secrets stop_signal sysctls tmpfs ulimits user working_dir",
+  "cap_add cap_drop configs credential_spec dns dns_search env_file extra_hosts healthcheck isolation read_only secrets stop_signal sysctls tmpfs ulimits user working_dir",
 );
 const SHAPES: Readonly<Record<string, ReadonlySet<string>>> = {
   deploy: words(
@@ -41,6 +41,12 @@ const SHAPES: Readonly<Record<string, ReadonlySet<string>>> = {
   ),
   network: words("driver driver_opts ipam external internal attachable labels name"),
   volume: words("driver driver_opts external labels name"),
+  placement: words("constraints preferences max_replicas_per_node"),
+  update: words("parallelism delay failure_action monitor max_failure_ratio order"),
+  restart_policy: words("condition delay max_attempts window"),
+  limits: words("cpus memory"),
+  port: words("mode target published protocol"),
+  attachment: words("aliases ipv4_address ipv6_address"),
 };
 
 function fail(text: string): never {
@@ -117,8 +123,43 @@ function checkService(name: string, service: Dict, aside: Set<string>, deprecate
   const resources = dictAt(deploy.resources, `services.${name}.deploy.resources`);
   for (const key of Object.keys(resources))
     if (key !== "limits") throw new NotModelledError(`${key} of a service's resources in a Compose file`);
+  checkParts(`services.${name}`, service, deploy, resources);
   if (typeof service.image !== "string")
     fail(`invalid image reference for service ${name}: no image specified`);
+}
+
+/** What is written in whole numbers; the default of a variable may have brought it as text. */
+const INTEGERS = words("replicas max_replicas_per_node parallelism max_attempts target published");
+
+function checkIntegers(place: string, value: Dict): void {
+  for (const [key, one] of Object.entries(value))
+    if (INTEGERS.has(key) && !/^\d+$/.test(String(one))) fail(`${place}.${key} must be a integer`);
+}
+
+/** The parts of `deploy`, ports and networks that are written as mappings. */
+function checkParts(place: string, { ports, networks }: Dict, deploy: Dict, resources: Dict): void {
+  const part = (value: unknown, name: string, shape: string): void => {
+    const dict = dictAt(value, name);
+    checkShape(name, dict, shape);
+    checkIntegers(name, dict);
+  };
+  checkIntegers(`${place}.deploy`, deploy);
+  for (const key of ["update_config", "rollback_config"])
+    part(deploy[key], `${place}.deploy.${key}`, "update");
+  part(deploy.placement, `${place}.deploy.placement`, "placement");
+  part(deploy.restart_policy, `${place}.deploy.restart_policy`, "restart_policy");
+  if (isDict(resources.limits) && resources.limits.pids !== undefined)
+    throw new NotModelledError("limits of a service's processes in a Compose file");
+  part(resources.limits, `${place}.deploy.resources.limits`, "limits");
+  const { restart_policy: restart } = deploy;
+  if (isDict(restart) && restart.window !== undefined && restart.max_attempts !== undefined)
+    throw new NotModelledError("window of a restart policy in a Compose file");
+  if (Array.isArray(ports))
+    ports.forEach((port, i) => {
+      if (isDict(port)) part(port, `${place}.ports.${i}`, "port");
+    });
+  if (isDict(networks))
+    for (const [name, one] of Object.entries(networks)) part(one, `${place}.networks.${name}`, "attachment");
 }
 
 function warningText(aside: ReadonlySet<string>, deprecated: ReadonlySet<string>): string {

@@ -14,9 +14,9 @@ import {
   type UpdateConfig,
 } from "../../../swarm/manager/objects.ts";
 import { NotModelledError, UsageError } from "../../../util/errors.ts";
-import { parseCidr } from "../../../wire/address.ts";
+import { formatIp4, parseCidr } from "../../../wire/address.ts";
 import { parseDuration } from "../flag-values.ts";
-import { parsePort } from "../port-option.ts";
+import { everyPort, parseBinding } from "../port-option.ts";
 import { limitsOf } from "../resources.ts";
 import { type ComposeFile, type Dict, dictAt, isDict } from "./compose-file.ts";
 
@@ -201,8 +201,7 @@ function updateOf(config: Dict): UpdateConfig {
 }
 
 function portsOf(port: unknown, service: string): PortConfig[] {
-  if (!isDict(port))
-    return parsePort(String(port), (why) => new UsageError(`services.${service}.ports ${why}`, 1));
+  if (!isDict(port)) return shortPorts(port, service).flatMap(everyPort);
   return [
     {
       protocol: String(port.protocol ?? "tcp") as Protocol,
@@ -211,6 +210,25 @@ function portsOf(port: unknown, service: string): PortConfig[] {
       mode: port.mode === "host" ? "host" : "ingress",
     },
   ];
+}
+
+const shortPorts = (port: unknown, service: string): PortConfig[] =>
+  parseBinding(String(port), (why) => new UsageError(`services.${service}.ports ${why}`, 1));
+
+/** What the client says about addresses of the host: a service listens on all. */
+export function ignoredAddresses(file: ComposeFile): string[] {
+  return [...file.services].flatMap(([name, { ports }]) =>
+    list(ports)
+      .filter((port) => !isDict(port))
+      .flatMap((port) => shortPorts(port, name))
+      .flatMap(({ hostIp = 0, publishedPort, publishedLast = publishedPort, targetPort, protocol }) => {
+        if (hostIp === 0) return [];
+        const first = publishedPort === 0 ? "" : String(publishedPort);
+        const range = publishedLast === publishedPort ? first : `${first}-${publishedLast}`;
+        const text = `${formatIp4(hostIp)}:${range}:${targetPort}/${protocol}`;
+        return [`ignoring IP-address (${text}) service will listen on '0.0.0.0'`];
+      }),
+  );
 }
 
 /** `SOURCE:TARGET[:ro]`, or the same as a mapping; a name is a volume of the stack, a path one of the machine. */

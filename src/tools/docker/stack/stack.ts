@@ -7,11 +7,18 @@ import { UsageError } from "../../../util/errors.ts";
 import type { ToolOutput } from "../../tool.ts";
 import { type DockerCommand, type DockerContext, daemonError, failed, ok } from "../command.ts";
 import type { Flags } from "../flags.ts";
+import { rfc3339 } from "../human.ts";
 import { digestWarning, serviceTable } from "../service.ts";
 import { type Column, naturalCompare, renderTable } from "../table.ts";
 import { taskTable } from "../task-table.ts";
 import { type ComposeFile, readCompose } from "./compose-file.ts";
-import { NAMESPACE_LABEL, type StackNetwork, stackNetworks, stackService } from "./convert.ts";
+import {
+  ignoredAddresses,
+  NAMESPACE_LABEL,
+  type StackNetwork,
+  stackNetworks,
+  stackService,
+} from "./convert.ts";
 
 const NO_MANAGER =
   'this node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again';
@@ -32,6 +39,12 @@ function fileOf(flags: Flags, { tool }: DockerContext): ComposeFile {
   const text = name === "-" ? tool.stdin : tool.files.get(name.replace(/^\.\//, ""));
   if (text === undefined) throw new UsageError(`open ${name}: no such file or directory`, 1);
   return readCompose(text);
+}
+
+/** Warnings as the client's log has them where no terminal reads it (logrus). */
+function warn(messages: readonly string[], { tool, now }: DockerContext): void {
+  const time = rfc3339(now).replace(/\.\d+/, "");
+  for (const message of messages) tool.printError?.(`time="${time}" level=warning msg="${message}"\n`);
 }
 
 /** What a refusal of the daemon becomes: the client says at what it failed. */
@@ -55,6 +68,7 @@ export const stackDeploy: DockerCommand = {
     const [stack] = flags.args;
     const file = fileOf(flags, context);
     const { engine, tool } = context;
+    warn(ignoredAddresses(file), context);
     if (file.warnings !== "") tool.printError?.(file.warnings);
     if (engine.role !== "manager") return failed(NO_MANAGER);
     const control = engine.control();
