@@ -165,7 +165,7 @@ function observeMesh(one: Case, seed: number, pace: Pace): Observation {
 }
 
 /** How often a case must differ in a row. */
-const LOOKS = 4;
+const LOOKS = 10;
 
 /**
  * A difference of a case, null when both sides agree. One that is there only sometimes (the kernel drew a number that a

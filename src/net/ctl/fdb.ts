@@ -7,7 +7,7 @@ import { brFdbFind } from "../bridge/br-fdb-local.ts";
 import { type Bridge, type BridgePort, bridgeOf, bridgePortOf } from "../bridge/br-private.ts";
 import type { NetDevice } from "../core/net-device.ts";
 import type { NetNs } from "../core/net-ns.ts";
-import type { VxlanFdbEntry, VxlanRdst } from "../drivers/vxlan-fdb.ts";
+import { type VxlanFdbEntry, VxlanRdst } from "../drivers/vxlan-fdb.ts";
 import { type VxlanDev, vxlanOf } from "../drivers/vxlan-private.ts";
 import { NUD_NOARP, NUD_PERMANENT, NUD_REACHABLE } from "../ipv4/neighbour.ts";
 
@@ -158,11 +158,7 @@ function vxlanFdbDelete(vxlan: VxlanDev, spec: FdbSpec, now: number): void {
 }
 
 function remoteOf(vxlan: VxlanDev, spec: FdbSpec): VxlanRdst {
-  return {
-    ip: spec.dst ?? 0,
-    port: spec.port ?? vxlan.cfg.dstPort,
-    vni: spec.vni ?? vxlan.cfg.vni,
-  };
+  return new VxlanRdst(spec.dst ?? 0, spec.port ?? vxlan.cfg.dstPort, spec.vni ?? vxlan.cfg.vni);
 }
 
 function findRdst(entry: VxlanFdbEntry, rdst: VxlanRdst): number {

@@ -4,6 +4,7 @@
  * the earliest end of life.
  */
 import { SEC, type Sim } from "../../sim/sim.ts";
+import type { Dst } from "../core/dst.ts";
 import { MacTable } from "../core/mac-table.ts";
 import { NUD_NOARP, NUD_PERMANENT } from "../ipv4/neighbour.ts";
 
@@ -12,11 +13,23 @@ const GOLDEN_RATIO_64 = 0x61c8864680b583ebn;
 const MASK_64 = 0xffff_ffff_ffff_ffffn;
 
 /** One VTEP behind a MAC address. */
-export interface VxlanRdst {
+export class VxlanRdst {
   /** int32; 0: none. */
   ip: number;
-  port: number;
-  vni: number;
+  readonly port: number;
+  readonly vni: number;
+  /**
+   * The route that was found last, valid while the routes are of that generation (struct dst_cache). It stays when the address
+   * is learnt anew, so that the new VTEP is looked for where the old one was.
+   */
+  dst: Dst | null = null;
+  dstGeneration = 0;
+
+  constructor(ip: number, port: number, vni: number) {
+    this.ip = ip;
+    this.port = port;
+    this.vni = vni;
+  }
 }
 
 export class VxlanFdbEntry {

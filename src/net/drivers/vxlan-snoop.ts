@@ -2,6 +2,7 @@
 import { formatIp4, formatMac } from "../../wire/address.ts";
 import type { Skb } from "../core/skb.ts";
 import { NUD_REACHABLE } from "../ipv4/neighbour.ts";
+import { VxlanRdst } from "./vxlan-fdb.ts";
 import type { VxlanDev } from "./vxlan-private.ts";
 
 /**
@@ -32,6 +33,6 @@ export function vxlanSnoop(vxlan: VxlanDev, skb: Skb, srcIp: number): boolean {
   return false;
 }
 
-function newRemote(vxlan: VxlanDev, ip: number): { ip: number; port: number; vni: number } {
-  return { ip, port: vxlan.cfg.dstPort, vni: vxlan.cfg.vni };
+function newRemote(vxlan: VxlanDev, ip: number): VxlanRdst {
+  return new VxlanRdst(ip, vxlan.cfg.dstPort, vxlan.cfg.vni);
 }

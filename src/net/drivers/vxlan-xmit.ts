@@ -127,7 +127,7 @@ function vxlanXmitOne(vxlan: VxlanDev, skb: Skb, rdst: VxlanRdst): void {
   }
   const srcPort = vxlanSrcPort(vxlan, skb);
   setFlow(net, IPPROTO_UDP, srcPort, rdst.port);
-  const dst = ipRouteOutput(net, rdst.ip, cfg.local, 0, skb.mark);
+  const dst = rdstRoute(vxlan, rdst, skb.mark);
   if (dst === null || dst.dev === dev) {
     vxlan.txErrors++;
     if (dst === null && ipv4Of(net).routeError === "ENETUNREACH") vxlan.txCarrierErrors++;
@@ -141,6 +141,22 @@ function vxlanXmitOne(vxlan: VxlanDev, skb: Skb, rdst: VxlanRdst): void {
   const mtu = dstMtu(net, dst, rdst.ip) - VXLAN_HEADROOM;
   if (skb.length - ETH_HLEN > mtu && tunnelTooBig(vxlan, skb, mtu)) return;
   vxlanBuildSkb(vxlan, skb, rdst, dst, srcPort);
+}
+
+/** The route to a VTEP (vxlan_get_route); kept for packets without a mark, as long as nobody is told of better gateways. */
+function rdstRoute({ dev, cfg, net }: VxlanDev, rdst: VxlanRdst, mark: number): Dst | null {
+  const { routeGeneration, exceptions, rules } = ipv4Of(net);
+  const keeps = mark === 0 && cfg.tos === 0 && exceptions.redirects === 0;
+  if (keeps && rdst.dst !== null && rdst.dstGeneration === routeGeneration) {
+    rules.forgetFlow();
+    return rdst.dst;
+  }
+  const dst = ipRouteOutput(net, rdst.ip, cfg.local, 0, mark);
+  if (keeps && dst !== null && dst.dev !== dev) {
+    rdst.dst = dst;
+    rdst.dstGeneration = routeGeneration;
+  }
+  return dst;
 }
 
 /** The source port of the outer packet: one for each inner flow. */

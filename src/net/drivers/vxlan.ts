@@ -7,6 +7,7 @@ import { type DeviceOps, IFF_BROADCAST, IFF_MULTICAST, type NetDevice } from "..
 import type { NetNs } from "../core/net-ns.ts";
 import { NUD_PERMANENT, NUD_REACHABLE } from "../ipv4/neighbour.ts";
 import { UdpSock } from "../ipv4/udp-sock.ts";
+import { VxlanRdst } from "./vxlan-fdb.ts";
 import {
   VXLAN_HEADROOM,
   type VxlanConfig,
@@ -45,7 +46,7 @@ export function vxlanNewlink(ns: NetNs, name: string, cfg: VxlanConfig, ifindex 
   dev.priv = vxlan;
   net.devs.push(vxlan);
   if (cfg.remote !== 0) {
-    const rdst = { ip: cfg.remote, port: cfg.dstPort, vni: cfg.vni };
+    const rdst = new VxlanRdst(cfg.remote, cfg.dstPort, cfg.vni);
     vxlan.fdb.create(0, 0, rdst, NUD_REACHABLE | NUD_PERMANENT, ns.kernel.sim.now);
   }
   return dev;
@@ -75,12 +76,12 @@ export function vxlanChangelink(dev: NetDevice, changes: Partial<VxlanConfig>): 
   const { now } = net.kernel.sim;
   const entry = fdb.peek(0, 0, now);
   if (remote !== 0 && entry === null) {
-    const rdst = { ip: remote, port: old.dstPort, vni: old.vni };
+    const rdst = new VxlanRdst(remote, old.dstPort, old.vni);
     fdb.create(0, 0, rdst, NUD_REACHABLE | NUD_PERMANENT, now);
   }
   if (entry === null) return;
   if (remote !== 0 && !entry.remotes.some(({ ip }) => ip === remote))
-    entry.remotes.push({ ip: remote, port: old.dstPort, vni: old.vni });
+    entry.remotes.push(new VxlanRdst(remote, old.dstPort, old.vni));
   const gone = old.remote === 0 ? -1 : entry.remotes.findIndex(({ ip }) => ip === old.remote);
   if (gone >= 0) entry.remotes.splice(gone, 1);
   if (entry.remotes.length === 0) fdb.delete(entry);
