@@ -19,8 +19,8 @@ export class VxlanRdst {
   readonly port: number;
   readonly vni: number;
   /**
-   * The route that was found last, valid while the routes are of that generation (struct dst_cache). It stays when the address
-   * is learnt anew, so that the new VTEP is looked for where the old one was.
+   * The route that was found last, valid while the routes are of that generation (struct dst_cache, which is of one processor).
+   * It stays when the address is learnt anew, so that the new VTEP is looked for where the old one was.
    */
   dst: Dst | null = null;
   dstGeneration = 0;
