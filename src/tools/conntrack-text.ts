@@ -12,26 +12,14 @@ import {
 import { CT_DCCP_NAMES, SCTP_CONNTRACK_NAMES } from "../net/netfilter/conntrack/track.ts";
 import { protoHasPorts } from "../net/netfilter/conntrack/tuple.ts";
 import { formatIp4 } from "../wire/address.ts";
-import {
-  IPPROTO_DCCP,
-  IPPROTO_GRE,
-  IPPROTO_ICMP,
-  IPPROTO_SCTP,
-  IPPROTO_TCP,
-  IPPROTO_UDP,
-  IPPROTO_UDPLITE,
-} from "../wire/ipv4.ts";
+import { IPPROTO_GRE, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP } from "../wire/ipv4.ts";
+import { PROTOCOLS } from "./conntrack-values.ts";
 
-const PROTOCOL_NAMES: Readonly<Record<number, string>> = {
-  [IPPROTO_ICMP]: "icmp",
-  [IPPROTO_TCP]: "tcp",
-  [IPPROTO_UDP]: "udp",
-  [IPPROTO_DCCP]: "dccp",
-  [IPPROTO_GRE]: "gre",
-  58: "icmpv6",
-  [IPPROTO_SCTP]: "sctp",
-  [IPPROTO_UDPLITE]: "udplite",
-};
+/** ICMPv6 has a name in listings, but is none that can be asked for here. */
+const PROTOCOL_NAMES: ReadonlyMap<number, string> = new Map([
+  ...Object.entries(PROTOCOLS).map(([name, proto]): [number, string] => [proto, name]),
+  [IPPROTO_ICMPV6, "icmpv6"],
+]);
 
 const ZONE_WORDS: Readonly<Record<number, string>> = {
   [NF_CT_ZONE_DIR_ORIG]: "zone-orig",
@@ -62,7 +50,7 @@ function countersText(acct: Float64Array | null, dir: number): string {
 }
 
 function protocolName(proto: number): string {
-  return (PROTOCOL_NAMES[proto] ?? "unknown").padEnd(8);
+  return (PROTOCOL_NAMES.get(proto) ?? "unknown").padEnd(8);
 }
 
 /** Both tuples with their counters, if there are any to show. */

@@ -31,7 +31,7 @@ export interface NatAddress {
   readonly port?: number;
 }
 
-const PROTOCOLS: Readonly<Record<string, number>> = {
+export const PROTOCOLS: Readonly<Record<string, number>> = {
   tcp: IPPROTO_TCP,
   udp: IPPROTO_UDP,
   udplite: IPPROTO_UDPLITE,

@@ -18,10 +18,11 @@ import {
   nfHook,
   type Verdict,
 } from "../core/hooks.ts";
+import type { NetDevice } from "../core/net-device.ts";
 import type { NetNs } from "../core/net-ns.ts";
 import { nfBridgeOf } from "../core/nf-bridge.ts";
 import { IP_CT_NEW, PACKET_HOST, PACKET_OTHERHOST, type Skb } from "../core/skb.ts";
-import { VLAN_HLEN } from "../core/vlan.ts";
+import { VLAN_HLEN, VLAN_VID_MASK, vlanFindDev } from "../core/vlan.ts";
 import { NUD_CONNECTED, neighCreate, neighOutput } from "../ipv4/neighbour.ts";
 import { ipRouteInput } from "../ipv4/route.ts";
 import { nfConntrackConfirm } from "../netfilter/conntrack/conntrack-core.ts";
@@ -114,6 +115,15 @@ function isFilteredIp(ns: NetNs, skb: Skb): boolean {
 }
 
 /**
+ * The device that the hooks see a frame come in by (brnf_get_logical_dev): the bridge, or the device of the frame's VLAN on top
+ * of it where that is asked for.
+ */
+function logicalDev(bridge: NetDevice, skb: Skb): NetDevice {
+  if (skb.vlanProto === 0 || bridgeNfOf(bridge.ns).passVlanInputDev === 0) return bridge;
+  return vlanFindDev(bridge, skb.vlanProto, skb.vlanTci & VLAN_VID_MASK) ?? bridge;
+}
+
+/**
  * A frame came in by `from`; `data` behind the Ethernet header (br_nf_pre_routing). The port that it came in by, that of the
  * first fragment when it was put together: the bridge goes on with it. Null: it is gone, as is one whose next tag is cut.
  */
@@ -134,8 +144,8 @@ export function brNfPreRouting(skb: Skb, from: BridgePort): BridgePort | null {
   // Not yet the state that suppresses PRE_ROUTING: this is the run that counts.
   skb.nfBridge = skb.pktType === PACKET_OTHERHOST ? from.nfOther : from.nfDone;
   if (skb.pktType === PACKET_OTHERHOST) skb.pktType = PACKET_HOST;
-  skb.dev = bridge;
-  if (nfHook(ns, NF_INET_PRE_ROUTING, skb, bridge, null) !== NF_ACCEPT) return null;
+  skb.dev = logicalDev(bridge, skb);
+  if (nfHook(ns, NF_INET_PRE_ROUTING, skb, skb.dev, null) !== NF_ACCEPT) return null;
   const port = bridgePortOf(nfBridgeOf(skb)!.physIn)!;
   if (skb.nfBridge === port.nfOther) skb.pktType = PACKET_OTHERHOST;
   skb.nfBridge = port.nfFirst;
@@ -215,7 +225,7 @@ export function brNfForward(skb: Skb, out: BridgePort): boolean {
   if (otherHost) skb.pktType = PACKET_HOST;
   const from = bridgePortOf(info.physIn);
   skb.nfBridge = from === null ? null : from.nfTo(out);
-  if (nfHook(bridge.ns, NF_INET_FORWARD, skb, bridge, bridge) !== NF_ACCEPT) return false;
+  if (nfHook(bridge.ns, NF_INET_FORWARD, skb, logicalDev(bridge, skb), bridge) !== NF_ACCEPT) return false;
   if (otherHost) skb.pktType = PACKET_OTHERHOST;
   return true;
 }
