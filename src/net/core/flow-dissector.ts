@@ -97,15 +97,9 @@ function hashGre(skb: Skb, off: number, gre: number, seed: number): number {
   const flags = view.getUint16(gre);
   const version = flags & GRE_VERSION;
   let carried = view.getUint16(gre + 2);
-  const unknown = (flags & GRE_ROUTING) !== 0 || version > 1;
-  if (unknown || (version === 1 && (carried !== GRE_PROTO_PPP || (flags & GRE_KEY) === 0)))
-    return hashAddresses(
-      skb,
-      off,
-      0,
-      IPPROTO_GRE,
-      version === 1 && !unknown ? hash4(carried, 0, 0, 0, seed) : seed,
-    );
+  if ((flags & GRE_ROUTING) !== 0 || version > 1) return hashAddresses(skb, off, 0, IPPROTO_GRE, seed);
+  if (version === 1 && (carried !== GRE_PROTO_PPP || (flags & GRE_KEY) === 0))
+    return hashAddresses(skb, off, 0, IPPROTO_GRE, hash4(carried, 0, 0, 0, seed));
   let at = gre + GRE_HLEN + ((flags & GRE_CSUM) !== 0 ? 4 : 0);
   let keyed = seed;
   if ((flags & GRE_KEY) !== 0) {
